@@ -1,0 +1,418 @@
+//! What a soak is held to: the criteria as users write them, and the checked form that the judges take.
+//!
+//! The wire form is a struct of options, exactly one of which is set, because a flattened enum gives an API server
+//! schema whose error messages name neither field nor fix. [`CriterionKind`] is what everything inside works with.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+#[cfg(feature = "schemars")]
+use serde_json::json;
+
+/// One thing that the soak is held to. Exactly one of its kinds is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(extend("x-kubernetes-validations" = [json!({
+    "rule": "[has(self.growth), has(self.trend), has(self.increase), has(self.threshold), has(self.delta)].filter(x, x).size() == 1",
+    "message": "set exactly one of growth, trend, increase, threshold, delta in each criterion"
+})])))]
+#[serde(rename_all = "camelCase")]
+pub struct Criterion {
+    /// A name for reports, unique in the list: lower case letters, digits and dashes.
+    #[cfg_attr(
+        feature = "schemars",
+        schemars(
+            length(min = 1, max = 63),
+            regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+        )
+    )]
+    pub name: String,
+    /// How much a signal may grow over the soak's duration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth: Option<Growth>,
+    /// How much a signal may grow over a horizon if it goes on as it does at the end of the soak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trend: Option<Trend>,
+    /// How much a counter may count during the soak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub increase: Option<Increase>,
+    /// A bound that the values of a query stay within.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<Threshold>,
+    /// How near a signal comes back to where it was before the chaos.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<Delta>,
+}
+
+/// A criterion whose kind is known.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CriterionKind {
+    /// See [`Growth`].
+    Growth(Growth),
+    /// See [`Trend`].
+    Trend(Trend),
+    /// See [`Increase`].
+    Increase(Increase),
+    /// See [`Threshold`].
+    Threshold(Threshold),
+    /// See [`Delta`].
+    Delta(Delta),
+}
+
+/// A criterion that admission should have refused.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("criterion {name}: {problem}")]
+pub struct InvalidCriterion {
+    /// The criterion's name.
+    pub name: String,
+    /// What is wrong and how to mend it.
+    pub problem: String,
+}
+
+impl Criterion {
+    /// The one kind that is set, or an error that names the fix where none or several are.
+    pub fn kind(&self) -> Result<CriterionKind, InvalidCriterion> {
+        let mut kinds = [
+            self.growth.clone().map(CriterionKind::Growth),
+            self.trend.clone().map(CriterionKind::Trend),
+            self.increase.clone().map(CriterionKind::Increase),
+            self.threshold.clone().map(CriterionKind::Threshold),
+            self.delta.clone().map(CriterionKind::Delta),
+        ]
+        .into_iter()
+        .flatten();
+        match (kinds.next(), kinds.next()) {
+            (Some(kind), None) => Ok(kind),
+            _ => Err(InvalidCriterion {
+                name: self.name.clone(),
+                problem: "set exactly one of growth, trend, increase, threshold, delta".to_owned(),
+            }),
+        }
+    }
+}
+
+/// What is measured, one series per pod and label set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+pub enum Signal {
+    /// Tasks alive in the process: goroutines, threads, futures, whatever the runtime counts.
+    Tasks,
+    /// Resident memory of the process, in bytes.
+    Memory,
+}
+
+/// Growth over the soak's duration: the robust slope within incarnations, pooled over a component's pods. At least one
+/// of the two limits is set; where both are, both must hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(extend("x-kubernetes-validations" = [json!({
+    "rule": "has(self.maxPercent) || has(self.maxAbsolute)",
+    "message": "growth needs a limit: set maxPercent, maxAbsolute or both"
+})])))]
+#[serde(rename_all = "camelCase")]
+pub struct Growth {
+    /// What is measured.
+    pub signal: Signal,
+    /// Limit in percent of the component's median settled level at the window's start, per pod.
+    #[cfg_attr(feature = "schemars", schemars(range(min = 0, max = 100_000)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_percent: Option<f64>,
+    /// Limit for the whole component, in tasks or bytes, such as 300 or 40Mi.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_absolute: Option<Quantity>,
+}
+
+/// Growth over a horizon, projected from the last part of the soak: a warm-up that levels off passes, steady growth
+/// fails.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Trend {
+    /// What is measured.
+    pub signal: Signal,
+    /// How far ahead growth is projected.
+    #[serde(default = "day")]
+    pub horizon: Span,
+    /// Limit in percent of the level at the start of `window`, per pod.
+    #[cfg_attr(feature = "schemars", schemars(range(min = 0, max = 100_000)))]
+    #[serde(default = "five")]
+    pub max_percent: f64,
+    /// The last part of the soak that is looked at; its second half where left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Span>,
+}
+
+/// The exact count of a counter from the end of warm-up to the end of settling, summed over its series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Increase {
+    /// A plain selector of counters, such as `soak_sim_messages_lost_total`; it is narrowed to the soak's own namespace
+    /// and pods.
+    #[cfg_attr(feature = "schemars", schemars(length(min = 1, max = 1024)))]
+    pub query: String,
+    /// How much it may count.
+    #[cfg_attr(feature = "schemars", schemars(range(min = 0)))]
+    #[serde(default)]
+    pub max: f64,
+    /// The counter is a total that outlives the pods that report it, so that a pod which was never scraped at its end
+    /// hides nothing.
+    #[serde(default)]
+    pub durable: bool,
+}
+
+/// A bound that the values of a query stay within, from the end of warm-up for the soak's duration. Exactly one of
+/// `max` and `min` is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(extend("x-kubernetes-validations" = [json!({
+    "rule": "has(self.max) != has(self.min)",
+    "message": "threshold needs exactly one bound: set either max or min"
+})])))]
+#[serde(rename_all = "camelCase")]
+pub struct Threshold {
+    /// Any PromQL expression that yields instant vectors.
+    #[cfg_attr(feature = "schemars", schemars(length(min = 1, max = 1024)))]
+    pub query: String,
+    /// No judged value lies above it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    /// No judged value lies below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// Judge a percentile of the values, such as p99 or p50, instead of the worst of them.
+    #[cfg_attr(
+        feature = "schemars",
+        schemars(
+            length(max = 6),
+            regex(pattern = r"^p([1-9]|[1-9][0-9])(\.[0-9]{1,2})?$")
+        )
+    )]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<String>,
+}
+
+/// The settled total of a component against its total at the end of warm-up: equal within a bound, in both directions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Delta {
+    /// What is measured.
+    pub signal: Signal,
+    /// How far apart the two may be for the whole component, in tasks or bytes, such as 5 or 1Mi.
+    pub within: Quantity,
+}
+
+/// A length of time as users write it: whole numbers with h, m, s or ms, such as `6h`, `90s`, `1h30m`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Span {
+    text: String,
+    duration: Duration,
+}
+
+impl Span {
+    /// The length of time.
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    /// A span of whole seconds.
+    pub fn from_seconds(seconds: u64) -> Self {
+        Self {
+            text: format!("{seconds}s"),
+            duration: Duration::from_secs(seconds),
+        }
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let problem = || format!("{text:?} is not a duration: use h, m, s: 168h, not 7d");
+        let mut duration = Duration::ZERO;
+        let mut rest = text;
+        if rest.is_empty() || rest.len() > 20 {
+            return Err(problem());
+        }
+        while !rest.is_empty() {
+            let digits = rest
+                .find(|c: char| !c.is_ascii_digit())
+                .ok_or_else(problem)?;
+            let number: u64 = rest[..digits].parse().map_err(|_| problem())?;
+            rest = &rest[digits..];
+            let unit = rest
+                .find(|c: char| c.is_ascii_digit())
+                .unwrap_or(rest.len());
+            let part = match &rest[..unit] {
+                "h" => number.checked_mul(3_600).map(Duration::from_secs),
+                "m" => number.checked_mul(60).map(Duration::from_secs),
+                "s" => Some(Duration::from_secs(number)),
+                "ms" => Some(Duration::from_millis(number)),
+                _ => None,
+            };
+            duration = part
+                .and_then(|part| duration.checked_add(part))
+                .ok_or_else(problem)?;
+            rest = &rest[unit..];
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            duration,
+        })
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Span> for String {
+    fn from(span: Span) -> Self {
+        span.text
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(feature = "schemars")]
+impl schemars::JsonSchema for Span {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Span".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "maxLength": 20,
+            "x-kubernetes-validations": [
+                {"rule": "self.matches('^([0-9]+(h|m|s|ms))+$')", "message": "use h, m, s: 168h, not 7d"},
+            ]
+        })
+    }
+}
+
+/// A number of tasks or bytes as Kubernetes writes quantities: `300`, `"40Mi"`, `"1.5G"`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quantity {
+    text: String,
+    value: f64,
+}
+
+impl Quantity {
+    /// The number, in tasks or bytes.
+    pub fn value(&self) -> f64 {
+        self.value
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Quantity {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let problem = || {
+            format!(
+                "{text:?} is not a quantity: use a number with an optional suffix, such as 300 or 40Mi"
+            )
+        };
+        let digits = text
+            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+            .unwrap_or(text.len());
+        let number: f64 = text[..digits].parse().map_err(|_| problem())?;
+        let factor = match &text[digits..] {
+            "" => 1.0,
+            "m" => 1e-3,
+            "k" => 1e3,
+            "M" => 1e6,
+            "G" => 1e9,
+            "T" => 1e12,
+            "Ki" => 1024.0,
+            "Mi" => 1024.0_f64.powi(2),
+            "Gi" => 1024.0_f64.powi(3),
+            "Ti" => 1024.0_f64.powi(4),
+            _ => return Err(problem()),
+        };
+        Ok(Self {
+            text: text.to_owned(),
+            value: number * factor,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum IntOrString {
+    Int(u64),
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = match IntOrString::deserialize(deserializer)? {
+            IntOrString::Int(number) => number.to_string(),
+            IntOrString::Text(text) => text,
+        };
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for Quantity {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.text.parse::<u64>() {
+            Ok(number) => serializer.serialize_u64(number),
+            Err(_) => serializer.serialize_str(&self.text),
+        }
+    }
+}
+
+#[cfg(feature = "schemars")]
+impl schemars::JsonSchema for Quantity {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Quantity".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "x-kubernetes-int-or-string": true,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "maxLength": 20,
+            "x-kubernetes-validations": [{
+                "rule": "type(self) == int ? int(self) >= 0 : isQuantity(string(self)) && quantity(string(self)).sign() >= 0",
+                "message": "use a number of tasks or bytes that is not negative, such as 300 or 40Mi"
+            }]
+        })
+    }
+}
+
+fn day() -> Span {
+    Span::from_seconds(24 * 3_600)
+}
+
+fn five() -> f64 {
+    5.0
+}
