@@ -226,6 +226,14 @@ impl Span {
             duration: Duration::from_secs(seconds),
         }
     }
+
+    /// A span of whole milliseconds.
+    pub fn from_milliseconds(milliseconds: u64) -> Self {
+        Self {
+            text: format!("{milliseconds}ms"),
+            duration: Duration::from_millis(milliseconds),
+        }
+    }
 }
 
 impl FromStr for Span {

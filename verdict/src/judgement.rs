@@ -16,6 +16,7 @@ pub enum Outcome {
 
 /// A two-sided 95 % interval in the unit of its estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub struct Interval {
     /// Its lower end.
     pub low: f64,

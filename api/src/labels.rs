@@ -1,0 +1,10 @@
+//! The labels by which everything of a soak is found again.
+
+/// On everything that belongs to a SoakTest; its value is the SoakTest's name.
+pub const SOAK_TEST: &str = "soak-operator.io/soaktest";
+
+/// On the pods of a SoakTest; its value is the workload component's name, such as `worker`.
+pub const COMPONENT: &str = "soak-operator.io/component";
+
+/// On a pod that chaos must never touch; its value is `true`.
+pub const PROTECT: &str = "soak-operator.io/protect";

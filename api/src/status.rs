@@ -1,0 +1,393 @@
+//! What the operator answers. Two axes that never mix: the phase says what the machinery is doing, the outcome what the
+//! subject came to.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use soak_verdict::{Interval, Outcome};
+
+/// What the operator knows of a SoakTest: totals, the pending intent and the last events while it runs, the verdict at
+/// the end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SoakTestStatus {
+    /// What the machinery is doing.
+    pub phase: Phase,
+    /// What the subject came to; set once, at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<SoakOutcome>,
+    /// One sentence on what is going on, or on why it ended as it did.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// How much of warm-up, duration and settle has gone, such as 42%.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub progress: String,
+    /// The seed of the chaos plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<i64>,
+    /// The version of the rules by which the seed becomes a plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_version: Option<u32>,
+    /// When each phase began.
+    pub times: PhaseTimes,
+    /// The SoakTest is Completed by then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_instant")]
+    pub deadline_at: Option<Timestamp>,
+    /// The workload's components.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub components: Vec<ComponentStatus>,
+    /// What was done to its pods.
+    pub chaos: ChaosStatus,
+    /// What happened to its pods that chaos did not do, the first ten.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub breaches: Vec<HealthBreach>,
+    /// How much of the soak an operator was there.
+    pub presence: Presence,
+    /// How much the journal must hold.
+    pub journal: JournalStatus,
+    /// The workload has been told to finish what it has and to start nothing new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_instant")]
+    pub drained_at: Option<Timestamp>,
+    /// The verdict, criterion by criterion; health and evidence first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 40))]
+    pub criteria: Vec<CriterionResult>,
+    /// For `kubectl wait`: WorkloadReady, MetricsAvailable, ChaosHealthy, Complete, Passed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// What the machinery is doing.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+pub enum Phase {
+    /// Nothing yet.
+    #[default]
+    Pending,
+    /// The workload is created and becomes ready.
+    Deploying,
+    /// The workload reaches its steady state.
+    WarmingUp,
+    /// The judged window: chaos happens.
+    Soaking,
+    /// The workload recovers and drains.
+    Settling,
+    /// The criteria are held against what was measured.
+    Judging,
+    /// The workload is removed, or left as `cleanup` says.
+    CleaningUp,
+    /// The end.
+    Completed,
+}
+
+/// What the subject came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum SoakOutcome {
+    /// Every criterion is proven to hold.
+    Passed,
+    /// At least one criterion is proven not to hold.
+    Failed,
+    /// At least one criterion could be proven neither way, and none failed.
+    Inconclusive,
+    /// Somebody ended it.
+    Aborted,
+    /// It could not be run.
+    Error,
+}
+
+/// When each phase began.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PhaseTimes {
+    /// The SoakTest was first seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_instant")]
+    pub deploying: Option<Timestamp>,
+    /// The workload was ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_instant")]
+    pub warming_up: Option<Timestamp>,
+    /// The judged window began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_instant")]
+    pub soaking: Option<Timestamp>,
+    /// The judged window ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_instant")]
+    pub settling: Option<Timestamp>,
+    /// The workload had settled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_instant")]
+    pub judging: Option<Timestamp>,
+    /// The outcome was known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_instant")]
+    pub cleaning_up: Option<Timestamp>,
+    /// The end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_instant")]
+    pub completed: Option<Timestamp>,
+}
+
+/// One component of the workload.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentStatus {
+    /// Its name.
+    pub name: String,
+    /// How many pods it is meant to have.
+    pub desired: u32,
+    /// How many are ready and not terminating.
+    pub ready: u32,
+}
+
+/// What was done to the workload's pods.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ChaosStatus {
+    /// Events injected of those planned, such as 5/8.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub summary: String,
+    /// Events that the plan holds for the judged window.
+    pub planned: u32,
+    /// Events whose instant has come and which are settled one way or the other.
+    pub due: u32,
+    /// Events carried out and seen to be carried out.
+    pub injected: u32,
+    /// When the next event is due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_instant")]
+    pub next_at: Option<Timestamp>,
+    /// The event that is written down and perhaps not yet done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingIntent>,
+    /// The event that a component is recovering from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovering: Option<Recovering>,
+    /// The last twenty events; all of them are in the journal.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub recent: Vec<EventRecord>,
+}
+
+/// An event that is written down before it is done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PendingIntent {
+    /// The event's place in the plan, from 0.
+    pub index: u32,
+    /// Such as podKill.
+    pub kind: String,
+    /// The component that is hit.
+    pub component: String,
+    /// The pod that is hit, and no other.
+    pub pod: String,
+    /// Its uid: a pod of the same name that is another one is not touched.
+    pub uid: String,
+    /// When the plan wanted it.
+    #[schemars(schema_with = "instant")]
+    pub planned_at: Timestamp,
+    /// When it was written down.
+    #[schemars(schema_with = "instant")]
+    pub decided_at: Timestamp,
+}
+
+/// An event that was done, while its component is not yet back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Recovering {
+    /// The event as far as it is known.
+    pub event: EventRecord,
+    /// The component did not come back within the recovery timeout; that has been counted.
+    #[serde(default)]
+    pub overdue: bool,
+}
+
+/// What became of one planned event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EventRecord {
+    /// The event's place in the plan, from 0.
+    pub index: u32,
+    /// Such as podKill.
+    pub kind: String,
+    /// The component.
+    pub component: String,
+    /// The pod that was hit, where there was one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pod: String,
+    /// Its uid.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// When the plan wanted it.
+    #[schemars(schema_with = "instant")]
+    pub planned_at: Timestamp,
+    /// When the API server accepted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_instant")]
+    pub injected_at: Option<Timestamp>,
+    /// When the component was back at its planned replicas, all ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_instant")]
+    pub recovered_at: Option<Timestamp>,
+    /// What became of it.
+    pub result: EventResult,
+    /// Why it was refused or given up, in PascalCase.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum EventResult {
+    /// The API server accepted it for that very pod; the only result that counts as proven.
+    Injected,
+    /// A guard refused it, or nobody was there to do it.
+    Skipped,
+    /// It was written down, but came too late to be done.
+    Abandoned,
+    /// It was written down and the pod is gone, but nobody saw the API server accept it.
+    Presumed,
+}
+
+/// Something that happened to the workload and that chaos did not do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthBreach {
+    /// When it was seen.
+    #[schemars(schema_with = "instant")]
+    pub at: Timestamp,
+    /// The component.
+    pub component: String,
+    /// The pod, or empty where it is the component as a whole.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pod: String,
+    /// What happened, in PascalCase: ContainerRestarted, OOMKilled, Evicted, PodDeleted, NotRecovered, NodeLost.
+    pub reason: String,
+    /// The detail, such as the exit code.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// How much of the soak an operator was there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Presence {
+    /// The operator process that wrote this.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub operator: String,
+    /// When it last wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_instant")]
+    pub seen_at: Option<Timestamp>,
+    /// How much of the judged window and of settling nobody was there, in milliseconds.
+    pub absent_milliseconds: i64,
+}
+
+/// How much the journal must hold, so that a torn one is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct JournalStatus {
+    /// How many ConfigMaps it has, named `<name>-journal-0` and up.
+    pub chunks: u32,
+    /// How many entries they hold together, at least.
+    pub entries: u32,
+}
+
+/// What one criterion came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CriterionResult {
+    /// Its name.
+    pub name: String,
+    /// Such as growth.
+    pub kind: String,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// One sentence that a person understands.
+    pub sentence: String,
+    /// The component that decided it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
+    /// What was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<f64>,
+    /// Its 95 % interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
+    /// What it is held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<f64>,
+    /// The unit of estimate, interval and limit.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+    /// How many samples it rests on.
+    #[serde(default)]
+    pub samples: u64,
+    /// How many incarnations it rests on.
+    #[serde(default)]
+    pub incarnations: u32,
+    /// The pods that grew most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5))]
+    pub worst_pods: Vec<GrowthRow>,
+    /// The parts of the signal by contribution.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub contributions: Vec<GrowthRow>,
+    /// What was left out and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5))]
+    pub excluded: Vec<String>,
+}
+
+/// The growth of one part of a signal over the soak's duration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GrowthRow {
+    /// A pod, or label values.
+    pub name: String,
+    /// The growth in the signal's unit.
+    pub growth: f64,
+    /// Its 95 % interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
+}
+
+impl From<Outcome> for SoakOutcome {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Passed => Self::Passed,
+            Outcome::Failed => Self::Failed,
+            Outcome::Inconclusive => Self::Inconclusive,
+        }
+    }
+}
+
+/// An RFC 3339 instant, with fractions of a second.
+fn instant(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": "string", "format": "date-time"})
+}
+
+fn optional_instant(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": "string", "format": "date-time", "nullable": true})
+}

@@ -1,0 +1,105 @@
+//! What is soaked.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use soak_verdict::Span;
+
+use crate::SpanRange;
+
+/// What is soaked: exactly one kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Workload {
+    /// The built-in workload: producers and workers of a partitioned work system on NATS JetStream.
+    pub simulation: Simulation,
+}
+
+/// Producers publish numbered messages to partitions, workers own partitions and take over from each other, and a
+/// ledger counts what was lost or done twice. The operator deploys a NATS server for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Simulation {
+    /// How many partitions the work is split into.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub partitions: u32,
+    /// Messages a second published to each partition.
+    #[schemars(range(min = 0.01, max = 1_000))]
+    #[serde(default = "one")]
+    pub message_rate: f64,
+    /// The pods that own partitions and process their messages: the component `worker`.
+    pub workers: Workers,
+    /// The pods that publish: the component `producer`.
+    pub producers: Producers,
+    /// A leak to switch on, as ground truth for demos and tests.
+    #[serde(default)]
+    pub leak: Leak,
+}
+
+/// The pods that own partitions and process their messages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Workers {
+    /// How many.
+    #[schemars(range(min = 1, max = 500))]
+    pub replicas: u32,
+    /// How long a worker takes for a message, drawn evenly.
+    #[serde(default = "some_milliseconds")]
+    pub processing_delay: SpanRange,
+    /// The image of the worker; the operator's own where left out.
+    #[schemars(length(min = 1, max = 512))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+}
+
+/// The pods that publish.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Producers {
+    /// How many.
+    #[schemars(range(min = 1, max = 500))]
+    pub replicas: u32,
+    /// The image of the producer; the operator's own where left out.
+    #[schemars(length(min = 1, max = 512))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+}
+
+/// A leak to switch on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Leak {
+    /// Which.
+    #[serde(default)]
+    pub mode: LeakMode,
+}
+
+/// The leaks that the simulation can recreate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LeakMode {
+    /// No leak.
+    #[default]
+    None,
+    /// Each partition that an assignment takes away from a worker leaves its pull loop blocked for ever.
+    OrphanedPullLoop,
+}
+
+impl LeakMode {
+    /// The name that the simulation's programs take.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "None",
+            Self::OrphanedPullLoop => "OrphanedPullLoop",
+        }
+    }
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn some_milliseconds() -> SpanRange {
+    SpanRange {
+        min: Span::from_milliseconds(10),
+        max: Span::from_milliseconds(50),
+    }
+}
