@@ -4,7 +4,7 @@
 #
 #   charts/test.sh            run
 #   UPDATE=1 charts/test.sh   also write the golden manifests anew and copy crds/ into the chart: read the diff
-#   HELM=... charts/test.sh   with this helm; else helm on PATH, else hack/tools helm
+#   HELM=... charts/test.sh   with this helm; else the one on PATH, else the one that hack/tools builds
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,9 +19,9 @@ if [[ -n ${HELM:-} ]]; then
 elif command -v helm >/dev/null; then
   helm=(helm)
 else
-  helm=(hack/tools helm)
+  helm=("$(hack/tools helm)")
 fi
-"${helm[@]}" version --short >/dev/null || { echo "charts/test.sh needs helm 3: set HELM, or run make tools" >&2; exit 1; }
+"${helm[@]}" version --short >/dev/null || { echo "charts/test.sh needs helm 3: set HELM to one" >&2; exit 1; }
 
 passed=0
 failed=0
@@ -29,10 +29,13 @@ failed=0
 pass() { passed=$((passed + 1)); echo "ok    $1"; }
 fail() { failed=$((failed + 1)); echo "FAIL  $1"; [[ $# -lt 2 ]] || sed 's/^/      /' <<<"$2"; }
 
-# render NAME ARGS...: the manifests of release soak-operator in namespace soak-system, as $work/NAME.yaml.
+# manifests ARGS...: those of release soak-operator in namespace soak-system.
+manifests() { "${helm[@]}" template soak-operator "$chart" -n soak-system --kube-version 1.34.0 "$@"; }
+
+# render NAME ARGS...: the manifests as $work/NAME.yaml.
 render() {
   local name=$1; shift
-  if ! "${helm[@]}" template soak-operator "$chart" -n soak-system --kube-version 1.34.0 "$@" >"$work/$name.yaml" 2>"$work/$name.err"; then
+  if ! manifests "$@" >"$work/$name.yaml" 2>"$work/$name.err"; then
     fail "renders $name" "$(cat "$work/$name.err")"
     return 1
   fi
@@ -59,10 +62,18 @@ silent() {
   else pass "$2"; fi
 }
 
+# same TEXT TEXT SENTENCE: both are the same, and neither is empty.
+same() {
+  local difference
+  if [[ -z $1 || -z $2 ]]; then fail "$3" "nothing was rendered"
+  elif difference=$(diff <(echo "$1") <(echo "$2")); then pass "$3"
+  else fail "$3" "$difference"; fi
+}
+
 # refused SENTENCE PATTERN ARGS...: helm exits non-zero and says why.
 refused() {
   local sentence=$1 pattern=$2 said; shift 2
-  if said=$("${helm[@]}" template soak-operator "$chart" -n soak-system --kube-version 1.34.0 "$@" 2>&1); then
+  if said=$(manifests "$@" 2>&1); then
     fail "refuses $sentence" "was accepted"
   elif ! grep -qE -- "$pattern" <<<"$said"; then
     fail "refuses $sentence" "message does not match $pattern:"$'\n'"$said"
@@ -76,7 +87,11 @@ refused() {
 for set in default demo namespaced every-value; do
   with=()
   [[ $set == default ]] || with=(-f "$values/$set.yaml")
-  if said=$("${helm[@]}" lint --strict "$chart" "${with[@]}" 2>&1); then pass "lints with $set values"; else fail "lints with $set values" "$said"; fi
+  if said=$("${helm[@]}" lint --strict "$chart" "${with[@]}" 2>&1); then
+    pass "lints with $set values"
+  else
+    fail "lints with $set values" "$said"
+  fi
   render "$set" --set crds.install=false "${with[@]}" || continue
   [[ -z ${UPDATE:-} ]] || { mkdir -p "$golden"; cp "$work/$set.yaml" "$golden/$set.yaml"; }
   if said=$(diff -u "$golden/$set.yaml" "$work/$set.yaml" 2>&1); then
@@ -101,12 +116,10 @@ if render with-crds; then
   crd=$(part with-crds CustomResourceDefinition soaktests.soak-operator.io)
   says "$crd" "installs the SoakTest CRD as a template, so that upgrades reach it" '^kind: CustomResourceDefinition$'
   says "$crd" "keeps the CRD, and every SoakTest, on uninstall" '^    helm.sh/resource-policy: keep$'
-  if [[ $(grep -cE '^  annotations:$' <<<"$crd") == 1 ]]; then pass "gives the CRD one set of annotations"; else fail "gives the CRD one set of annotations"; fi
-  if diff <(grep -v '^#' "$chart"/crd-files/*soaktest*.yaml | sed '/^---$/d') <(grep -vE '^#|^  annotations:$|^    helm.sh/resource-policy: keep$' <<<"$crd" | sed '/^$/d') >"$work/crd.diff"; then
-    pass "changes nothing else of the CRD"
-  else
-    fail "changes nothing else of the CRD" "$(head -20 "$work/crd.diff")"
-  fi
+  added='^  annotations:$|^    helm.sh/resource-policy: keep$'
+  same "$(grep -cE "$added" <<<"$crd")" 2 "adds one annotation to the CRD"
+  same "$(grep -vE "$added|^#|^\$" <<<"$crd")" "$(grep -vE '^#|^$|^---$' "$chart/crd-files/soaktests.soak-operator.io.yaml")" \
+    "changes nothing else of the CRD"
 fi
 silent "$(cat "$work/default.yaml")" "leaves the CRD out when crds.install is false" '^kind: CustomResourceDefinition$'
 
@@ -118,18 +131,19 @@ says "$deployment" "refuses to run as root" '^ +runAsNonRoot: true$'
 says "$deployment" "mounts its root file system read-only" '^ +readOnlyRootFilesystem: true$'
 says "$deployment" "drops every capability" '^ +drop: \["ALL"\]$'
 says "$deployment" "uses the runtime's seccomp profile" '^ +type: RuntimeDefault$'
-says "$deployment" "takes its image's tag from appVersion" "^ +image: \"soak-operator/operator:$(sed -n 's/^appVersion: //p' $chart/Chart.yaml)\"$"
+says "$deployment" "takes its image's tag from appVersion" \
+  "^ +image: \"soak-operator/operator:$(sed -n 's/^appVersion: //p' $chart/Chart.yaml)\"$"
 says "$deployment" "starts the new pod before it stops the old" '^ +maxSurge: 1$'
 says "$(grep -A1 'name: PROMETHEUS_URL' <<<"$deployment")" "names no Prometheus unless told" 'value: ""$'
-says "$(part demo Deployment soak-operator | grep -A1 'name: PROMETHEUS_URL')" "uses the bundled Prometheus where there is one" 'value: "http://soak-operator-prometheus.soak-system.svc:9090"$'
-says "$(part every-value Deployment soak-operator | grep -A1 'name: PROMETHEUS_URL')" "uses the Prometheus it is given" 'value: "https://prometheus.example:9090/base"$'
-says "$(part namespaced Deployment soak-operator | grep -A1 'name: WATCH_NAMESPACES')" "joins the namespaces with commas" 'value: "team-a,team-b"$'
+says "$(part demo Deployment soak-operator | grep -A1 'name: PROMETHEUS_URL')" \
+  "uses the bundled Prometheus where there is one" 'value: "http://soak-operator-prometheus.soak-system.svc:9090"$'
+says "$(part every-value Deployment soak-operator | grep -A1 'name: PROMETHEUS_URL')" \
+  "uses the Prometheus it is given" 'value: "https://prometheus.example:9090/base"$'
+says "$(part namespaced Deployment soak-operator | grep -A1 'name: WATCH_NAMESPACES')" \
+  "joins the namespaces with commas" 'value: "team-a,team-b"$'
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
-if [[ $(grep -cE "^(version|appVersion): $version$" $chart/Chart.yaml) == 2 ]]; then
-  pass "has the version of the workspace"
-else
-  fail "has the version of the workspace" "Cargo.toml says $version: $(grep -iE 'version: ' $chart/Chart.yaml | tr '\n' ' ')"
-fi
+same "$(sed -n 's/^version: //p' $chart/Chart.yaml)" "$version" "has the version of the workspace"
+same "$(sed -n 's/^appVersion: //p' $chart/Chart.yaml)" "$version" "installs the operator of the workspace's version"
 
 # --- permissions
 
@@ -147,12 +161,10 @@ silent "$namespaced" "needs no ClusterRole when namespaces are listed" '^kind: C
 says "$(part namespaced Role soak-operator)" "has a Role in the first namespace listed" '^  namespace: "team-a"$'
 says "$(part namespaced Role soak-operator)" "has a Role in the second namespace listed" '^  namespace: "team-b"$'
 rules() { sed -n '/^rules:/,$p' | grep -E 'apiGroups|resources|verbs'; }
-if diff <(part every-value Role soak-operator | rules) <(rules <<<"$cluster" | head -n -3) >"$work/rules.diff"; then
-  pass "has the same rules in a namespace as in the cluster, but for nodes"
-else
-  fail "has the same rules in a namespace as in the cluster, but for nodes" "$(cat "$work/rules.diff")"
-fi
-says "$(part default ClusterRole soak-operator-soaktests-view)" "lets viewers see SoakTests" 'aggregate-to-view: "true"$'
+same "$(part every-value Role soak-operator | rules)" "$(rules <<<"$cluster" | head -n -3)" \
+  "has the same rules in a namespace as in the cluster, but for nodes"
+says "$(part default ClusterRole soak-operator-soaktests-view)" "lets viewers see SoakTests" \
+  'aggregate-to-view: "true"$'
 silent "$(part default ClusterRole soak-operator-soaktests-edit)" "lets nobody edit an outcome" '^[^#]*soaktests/status'
 silent "$(cat "$work/namespaced.yaml")" "aggregates nothing when told not to" 'aggregate-to-'
 
@@ -164,30 +176,40 @@ says "$config" "scrapes as often as told" '^ +scrape_interval: 1s$'
 silent "$config" "sets no target label named component, which is the metrics' own" 'target_label: component'
 silent "$config" "lets no target overwrite namespace and pod" 'honor_labels: true'
 says "$config" "accepts any kubelet's certificate when told" 'insecure_skip_verify: true$'
-says "$(part namespaced ConfigMap soak-operator-prometheus)" "checks kubelets' certificates unless told" 'insecure_skip_verify: false$'
-says "$(part namespaced ConfigMap soak-operator-prometheus)" "looks for pods in the listed namespaces only" 'names: \["team-a","team-b"\]$'
-silent "$(part namespaced ClusterRole soak-operator-prometheus)" "lists no pods elsewhere when namespaces are listed" '"pods"'
-silent "$(part demo ClusterRole soak-operator-prometheus)" "reaches nothing of a kubelet but its metrics" 'nodes/proxy|"create"|"delete"'
+says "$(part namespaced ConfigMap soak-operator-prometheus)" "checks kubelets' certificates unless told" \
+  'insecure_skip_verify: false$'
+says "$(part namespaced ConfigMap soak-operator-prometheus)" "looks for pods in the listed namespaces only" \
+  'names: \["team-a","team-b"\]$'
+silent "$(part namespaced ClusterRole soak-operator-prometheus)" "lists no pods elsewhere when namespaces are listed" \
+  '"pods"'
+silent "$(part demo ClusterRole soak-operator-prometheus)" "reaches nothing of a kubelet but its metrics" \
+  'nodes/proxy|"create"|"delete"'
 says "$(part demo Deployment soak-operator-prometheus)" "keeps samples for 12 hours" 'retention.time=12h$'
-if diff <(part demo Deployment soak-operator-prometheus | grep checksum) <(part namespaced Deployment soak-operator-prometheus | grep checksum) >/dev/null; then
-  fail "restarts Prometheus when its configuration changes"
-else
-  pass "restarts Prometheus when its configuration changes"
-fi
+checksum() { part "$1" Deployment soak-operator-prometheus | sed -n 's|^ *checksum/config: ||p'; }
+config_hash=$(checksum demo)
+says "$config_hash" "marks Prometheus with its configuration" '^[0-9a-f]{64}$'
+silent "$(checksum namespaced)" "restarts Prometheus when its configuration changes" "^$config_hash$"
 
 # --- values that must be refused, each with a message that names the place
 
 refused "a key that does not exist" "additional properties 'promtheus' not allowed" --set promtheus.url=http://p
-refused "a misspelt key further down" "at '/prometheus': additional properties 'bundeld' not allowed" --set prometheus.bundeld.enabled=true
-refused "a string for a boolean" "at '/prometheus/bundled/enabled': got string, want boolean" --set-string prometheus.bundled.enabled=yes
-refused "a Prometheus without http" "at '/prometheus/url': 'prometheus:9090' does not match" --set prometheus.url=prometheus:9090
-refused "a Prometheus of one's own beside the bundled one" "prometheus.url and prometheus.bundled.enabled exclude each other" --set prometheus.url=http://p --set prometheus.bundled.enabled=true
+refused "a misspelt key further down" "at '/prometheus': additional properties 'bundeld' not allowed" \
+  --set prometheus.bundeld.enabled=true
+refused "a string for a boolean" "at '/prometheus/bundled/enabled': got string, want boolean" \
+  --set-string prometheus.bundled.enabled=yes
+refused "a Prometheus without http" "at '/prometheus/url': 'prometheus:9090' does not match" \
+  --set prometheus.url=prometheus:9090
+refused "a Prometheus of one's own beside the bundled one" "prometheus.url and prometheus.bundled.enabled exclude each other" \
+  --set prometheus.url=http://p --set prometheus.bundled.enabled=true
 refused "a namespace that cannot be" "at '/watchNamespaces/0': 'Team_A' does not match" --set 'watchNamespaces={Team_A}'
 refused "a namespace listed twice" "at '/watchNamespaces': items at 0 and 1 are equal" --set 'watchNamespaces={a,a}'
 refused "a log format that is not known" "at '/log/format': value must be one of 'json', 'pretty'" --set log.format=xml
-refused "a pull policy that is not known" "at '/image/pullPolicy': value must be one of" --set image.pullPolicy=Sometimes
-refused "a scrape interval without a unit" "at '/prometheus/bundled/scrapeInterval': got number, want string|at '/prometheus/bundled/scrapeInterval'.*does not match" --set prometheus.bundled.scrapeInterval=5
-refused "an image with a space" "at '/simulation/images/nats'.*does not match|at '/simulation/images/nats': 'allOf' failed" --set 'simulation.images.nats=nats 2'
+refused "a pull policy that is not known" "at '/image/pullPolicy': value must be one of" \
+  --set image.pullPolicy=Sometimes
+refused "a scrape interval without a unit" "at '/prometheus/bundled/scrapeInterval': got number, want string" \
+  --set prometheus.bundled.scrapeInterval=5
+refused "an image with a space" "at '/simulation/images/nats'" \
+  --set 'simulation.images.nats=nats 2'
 refused "a negative number of replicas" "at '/replicas': minimum: got -1, want 0" --set replicas=-1
 refused "a cluster too old for the CRD's rules" "requires kubeVersion: >=1.30" --kube-version 1.28.0
 
