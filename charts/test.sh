@@ -27,7 +27,7 @@ passed=0
 failed=0
 
 pass() { passed=$((passed + 1)); echo "ok    $1"; }
-fail() { failed=$((failed + 1)); echo "FAIL  $1"; [[ $# -lt 2 ]] || sed 's/^/      /' <<<"$2"; }
+fail() { failed=$((failed + 1)); echo "FAIL  $1"; [[ $# -lt 2 ]] || echo "      ${2//$'\n'/$'\n'      }"; }
 
 # manifests ARGS...: those of release soak-operator in namespace soak-system.
 manifests() { "${helm[@]}" template soak-operator "$chart" -n soak-system --kube-version 1.34.0 "$@"; }
