@@ -1,2 +1,39 @@
-//! Placeholder until its first slice lands.
-fn main() {}
+//! A producer of the simulation.
+
+use clap::Parser;
+use soak_sim::args::{Common, positive};
+use soak_sim::{logging, producer, signals};
+
+/// Publishes numbered messages to the partitions that fall to its id.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// How many producers are planned.
+    #[arg(long, env = "PRODUCERS", value_parser = clap::value_parser!(u32).range(1..))]
+    producers: u32,
+    /// Messages per second and partition.
+    #[arg(long, env = "MESSAGE_RATE", default_value = "1", value_parser = positive)]
+    message_rate: f64,
+}
+
+fn main() -> anyhow::Result<()> {
+    let Args {
+        common,
+        producers,
+        message_rate,
+    } = Args::parse();
+    logging::start(common.log_format);
+    let config = producer::Config {
+        common,
+        producers,
+        message_rate,
+    };
+    let runtime = signals::runtime()?;
+    runtime.block_on(signals::run_until_signalled(|stop| {
+        producer::run(config, stop)
+    }))?;
+    runtime.shutdown_background();
+    Ok(())
+}

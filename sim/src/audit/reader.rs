@@ -1,0 +1,119 @@
+//! Reading a stream in order, through an ephemeral consumer that acknowledges nothing.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::stream::{ConsumerError, Stream};
+use tracing::{debug, warn};
+
+use crate::nats::Nats;
+use crate::pull::{Pull, PullError};
+
+const BATCH: usize = 256;
+/// How long the server keeps the consumer of a reader that is gone.
+const FORGET: Duration = Duration::from_secs(30);
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum From {
+    /// Every message, once.
+    Start,
+    /// The last message of each subject, then every new one; the former again after a break.
+    LastPerSubject,
+}
+
+/// A message as read.
+#[derive(Debug)]
+pub(super) struct Read<'a> {
+    pub(super) subject: &'a str,
+    pub(super) payload: &'a [u8],
+    pub(super) sequence: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error("failed to create a consumer: {0}")]
+    Create(#[from] ConsumerError),
+    #[error(transparent)]
+    Pull(#[from] PullError),
+    #[error("failed to read in order: a message without a place in the stream")]
+    Unplaced,
+    #[error("failed to read in order: the server skipped to delivery {delivered} after {before}")]
+    Skipped { before: u64, delivered: u64 },
+}
+
+/// Hands every message to `each`, in order and without holes, for as long as it is polled.
+/// `bound` is called whenever reading begins.
+pub(super) async fn follow(
+    nats: &Nats,
+    stream: &Stream,
+    from: From,
+    mut bound: impl FnMut(),
+    mut each: impl FnMut(Read<'_>),
+) {
+    let mut last = 0;
+    loop {
+        let error = match open(nats, stream, from, last).await {
+            Ok(pull) => {
+                bound();
+                read(pull, &mut last, &mut each).await
+            }
+            Err(error) => error,
+        };
+        warn!(stream = stream.cached_info().config.name, %error, "reading again");
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn open(nats: &Nats, stream: &Stream, from: From, last: u64) -> Result<Pull, ReadError> {
+    let deliver_policy = match from {
+        From::LastPerSubject => DeliverPolicy::LastPerSubject,
+        From::Start => DeliverPolicy::ByStartSequence {
+            start_sequence: last + 1,
+        },
+    };
+    let config = pull::Config {
+        deliver_policy,
+        ack_policy: AckPolicy::None,
+        inactive_threshold: FORGET,
+        memory_storage: true,
+        num_replicas: 1,
+        // A subject is asked for where the policy goes by subject.
+        filter_subject: stream
+            .cached_info()
+            .config
+            .subjects
+            .first()
+            .cloned()
+            .unwrap_or_default(),
+        ..pull::Config::default()
+    };
+    let consumer = stream.create_consumer(config).await?;
+    debug!(stream = stream.cached_info().config.name, last, "reading");
+    Ok(Pull::open(nats, consumer, BATCH).await?)
+}
+
+async fn read(mut pull: Pull, last: &mut u64, each: &mut impl FnMut(Read<'_>)) -> ReadError {
+    let mut before = 0;
+    loop {
+        let message = match pull.next().await {
+            Ok(message) => message,
+            Err(error) => return error.into(),
+        };
+        let Ok(info) = message.info() else {
+            return ReadError::Unplaced;
+        };
+        let (delivered, sequence) = (info.consumer_sequence, info.stream_sequence);
+        if delivered != before + 1 {
+            return ReadError::Skipped { before, delivered };
+        }
+        before = delivered;
+        *last = sequence;
+        each(Read {
+            subject: &message.subject,
+            payload: &message.payload,
+            sequence,
+        });
+    }
+}

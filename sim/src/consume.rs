@@ -1,0 +1,182 @@
+//! The partitions that a worker owns right now: one pull loop each, and nothing else.
+
+mod partition;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use partition::ACK_WAIT;
+
+use crate::leak::{LeakMode, orphaned_pull_loop};
+use crate::nats::Nats;
+use crate::tasks::{Component, Tasks};
+use crate::telemetry::{counter, gauge, latency};
+
+/// How long processing one message takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Delay {
+    /// At least.
+    pub min: Duration,
+    /// At most.
+    pub max: Duration,
+}
+
+/// What a worker counts.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    owned: Gauge,
+    received: Counter,
+    acked: Counter,
+    redelivered: Counter,
+    latency: Histogram,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        Self {
+            owned: gauge(
+                registry,
+                "soak_sim_partitions_owned",
+                "Partitions that this worker consumes",
+            ),
+            received: counter(registry, "soak_sim_messages_received", "Messages processed"),
+            acked: counter(
+                registry,
+                "soak_sim_messages_acked",
+                "Messages acknowledged, hence in the ledger",
+            ),
+            redelivered: counter(
+                registry,
+                "soak_sim_messages_redelivered",
+                "Messages processed that the server had delivered before",
+            ),
+            latency: latency(
+                registry,
+                "soak_sim_message_latency_seconds",
+                "Time from publishing a message to having processed it",
+            ),
+        }
+    }
+}
+
+/// What all pull loops of a worker share.
+#[derive(Debug)]
+struct Shared {
+    nats: Nats,
+    metrics: Metrics,
+    delay: Delay,
+    instance: String,
+}
+
+/// The pull loops of a worker.
+#[derive(Debug)]
+pub(crate) struct Consumers {
+    shared: Arc<Shared>,
+    tasks: Tasks,
+    leak: LeakMode,
+    loops: BTreeMap<u32, PullLoop>,
+}
+
+#[derive(Debug)]
+struct PullLoop {
+    component: Component,
+    orphaned: CancellationToken,
+}
+
+impl Consumers {
+    /// The component that all pull loops belong to.
+    pub(crate) const COMPONENT: &'static str = "consume";
+
+    pub(crate) fn new(
+        nats: Nats,
+        tasks: Tasks,
+        metrics: Metrics,
+        delay: Delay,
+        leak: LeakMode,
+        instance: String,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            nats,
+            metrics,
+            delay,
+            instance,
+        });
+        Self {
+            shared,
+            tasks,
+            leak,
+            loops: BTreeMap::new(),
+        }
+    }
+
+    /// Owns exactly these partitions from now on: ends the loops of others, then starts what is
+    /// missing. Returns when the old loops are gone and the new ones started.
+    pub(crate) async fn own(&mut self, partitions: &BTreeSet<u32>) {
+        let gained: Vec<u32> = partitions
+            .iter()
+            .filter(|p| !self.loops.contains_key(p))
+            .copied()
+            .collect();
+        let (kept, revoked) = std::mem::take(&mut self.loops)
+            .into_iter()
+            .partition(|(p, _)| partitions.contains(p));
+        self.loops = kept;
+        join_all(revoked.values().map(|pull_loop| self.revoke(pull_loop))).await;
+        for partition in gained {
+            self.start(partition).await;
+        }
+        self.shared
+            .metrics
+            .owned
+            .set(i64::try_from(self.loops.len()).unwrap_or(i64::MAX));
+    }
+
+    /// Ends all loops and waits for them: each writes down and acknowledges what it processed.
+    pub(crate) async fn stop(&mut self) {
+        join_all(
+            self.loops
+                .values()
+                .map(|pull_loop| pull_loop.component.stop()),
+        )
+        .await;
+        self.loops.clear();
+        self.shared.metrics.owned.set(0);
+    }
+
+    async fn start(&mut self, partition: u32) {
+        let pull_loop = PullLoop {
+            component: self.tasks.component(Self::COMPONENT),
+            orphaned: CancellationToken::new(),
+        };
+        let (shared, orphaned) = (Arc::clone(&self.shared), pull_loop.orphaned.clone());
+        let work = |stop| async move {
+            partition::consume(&shared, partition, stop).await;
+            if orphaned.is_cancelled() {
+                orphaned_pull_loop::block_forever().await;
+            }
+        };
+        pull_loop
+            .component
+            .start(format!("p-{partition}"), work)
+            .await;
+        self.loops.insert(partition, pull_loop);
+    }
+
+    async fn revoke(&self, pull_loop: &PullLoop) {
+        match self.leak {
+            LeakMode::None => pull_loop.component.stop().await,
+            LeakMode::OrphanedPullLoop => {
+                pull_loop.orphaned.cancel();
+                pull_loop.component.abandon().await;
+            }
+        }
+    }
+}

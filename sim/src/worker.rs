@@ -1,0 +1,184 @@
+//! A worker: holds an id, stands for election, and consumes what the assignment gives it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::args::Common;
+use crate::assignment::{self, Assignment};
+use crate::claim::Ids;
+use crate::consume::{self, Consumers, Delay};
+use crate::leak::LeakMode;
+use crate::nats::Nats;
+use crate::process::{Process, instance};
+use crate::telemetry::{Ready, Telemetry, counter, gauge};
+
+/// How often a worker looks for a new assignment.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What a worker is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What every process is told.
+    pub common: Common,
+    /// How many workers are planned: ids are below this.
+    pub workers: u32,
+    /// How long processing takes.
+    pub delay: Delay,
+    /// What it leaks.
+    pub leak: LeakMode,
+}
+
+/// Runs a worker until told to stop.
+pub async fn run(config: Config, stop: CancellationToken) -> std::io::Result<()> {
+    let mut telemetry = Telemetry::default();
+    let consume_metrics = consume::Metrics::register(&mut telemetry.registry);
+    let rebalances = counter(
+        &mut telemetry.registry,
+        "soak_sim_rebalances",
+        "Assignments that this worker has followed",
+    );
+    let leading = gauge(
+        &mut telemetry.registry,
+        "soak_sim_leader",
+        "1 in the worker that assigns partitions",
+    );
+    let tasks = telemetry.tasks.clone();
+    let (claim, election, follow) = (
+        tasks.component("claim"),
+        tasks.component("election"),
+        tasks.component("assignment"),
+    );
+    // Known from the start, though loops come and go.
+    drop(tasks.component(Consumers::COMPONENT));
+    let ready = telemetry.ready.clone();
+    let process = Process::start(telemetry, &config.common).await?;
+    let Some(nats) = process.connect(&config.common, &stop).await else {
+        return Ok(());
+    };
+
+    let holder = instance(&config.common.pod_name);
+    let ids = Ids {
+        store: nats.claims.clone(),
+        role: "worker",
+        planned: config.workers,
+    };
+    let (held_by_us, held) = watch::channel(None);
+    claim
+        .start("hold", |stop| {
+            ids.clone().hold(holder.clone(), held_by_us, stop)
+        })
+        .await;
+    election
+        .start("lead", |stop| {
+            let partitions = config.common.partitions;
+            assignment::lead(
+                nats.clone(),
+                ids.clone(),
+                partitions,
+                holder.clone(),
+                held.clone(),
+                leading,
+                stop,
+            )
+        })
+        .await;
+    let consumers = Consumers::new(
+        nats.clone(),
+        tasks,
+        consume_metrics,
+        config.delay,
+        config.leak,
+        holder.clone(),
+    );
+    follow
+        .start("follow", |stop| {
+            let follower = Follower {
+                nats: nats.clone(),
+                held,
+                consumers,
+                rebalances,
+                ready,
+                under: None,
+            };
+            follower.follow(stop)
+        })
+        .await;
+
+    stop.cancelled().await;
+    info!("stopping");
+    // The id goes first and the loops at the same time: others take over while we finish.
+    tokio::join!(claim.stop(), election.stop(), follow.stop());
+    process.stop(&nats).await;
+    Ok(())
+}
+
+struct Follower {
+    nats: Nats,
+    held: watch::Receiver<Option<u32>>,
+    consumers: Consumers,
+    rebalances: Counter,
+    ready: Ready,
+    /// The id and version that the loops running now stand for.
+    under: Option<(u32, u64)>,
+}
+
+impl Follower {
+    async fn follow(mut self, stop: CancellationToken) {
+        let mut latest = Arc::new(Assignment::default());
+        loop {
+            let id = *self.held.borrow_and_update();
+            if let Some(id) = id {
+                self.newest(&mut latest).await;
+                self.obey(id, &latest).await;
+            } else {
+                self.disown().await;
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                // An error means that nobody holds ids any more: we are about to be stopped.
+                Ok(()) = self.held.changed() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+        self.ready.set(false);
+        self.consumers.stop().await;
+    }
+
+    async fn newest(&self, latest: &mut Arc<Assignment>) {
+        match assignment::current(&self.nats.assignment).await {
+            Ok(Some((next, _))) if next.version > latest.version => *latest = Arc::new(next),
+            Ok(_) => {}
+            Err(error) => warn!(%error, "failed to look for an assignment"),
+        }
+    }
+
+    async fn obey(&mut self, id: u32, assignment: &Assignment) {
+        if assignment.version == 0 || self.under == Some((id, assignment.version)) {
+            return;
+        }
+        let owned = assignment.owned_by(id);
+        info!(
+            version = assignment.version,
+            id,
+            partitions = owned.len(),
+            "following an assignment"
+        );
+        self.consumers.own(&owned).await;
+        self.under = Some((id, assignment.version));
+        self.rebalances.inc();
+        self.ready.set(assignment.members.contains(&id));
+    }
+
+    async fn disown(&mut self) {
+        self.ready.set(false);
+        if self.under.take().is_some() {
+            self.consumers.own(&BTreeSet::new()).await;
+        }
+    }
+}
