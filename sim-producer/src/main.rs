@@ -1,7 +1,7 @@
 //! A producer of the simulation.
 
 use clap::Parser;
-use soak_sim::args::{Common, positive};
+use soak_sim::args::{Common, count, positive};
 use soak_sim::{logging, producer, signals};
 
 /// Publishes numbered messages to the partitions that fall to its id.
@@ -10,8 +10,11 @@ use soak_sim::{logging, producer, signals};
 struct Args {
     #[command(flatten)]
     common: Common,
+    /// How many partitions there are.
+    #[arg(long, env = "PARTITIONS", value_parser = count())]
+    partitions: u32,
     /// How many producers are planned.
-    #[arg(long, env = "PRODUCERS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, env = "PRODUCERS", value_parser = count())]
     producers: u32,
     /// Messages per second and partition.
     #[arg(long, env = "MESSAGE_RATE", default_value = "1", value_parser = positive)]
@@ -21,12 +24,14 @@ struct Args {
 fn main() -> anyhow::Result<()> {
     let Args {
         common,
+        partitions,
         producers,
         message_rate,
     } = Args::parse();
     logging::start(common.log_format);
     let config = producer::Config {
         common,
+        partitions,
         producers,
         message_rate,
     };

@@ -2,38 +2,25 @@
 
 use std::time::Duration;
 
+use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
-use soak_sim::args::{Common, duration};
+use soak_sim::args::{Common, count, duration};
 use soak_sim::{Delay, LeakMode, audit, logging, signals, worker};
 
 /// Consumes the partitions that the assignment gives it.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    about,
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true
-)]
+#[command(version, about, subcommand_negates_reqs = true)]
 struct Args {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    worker: Option<Worker>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Reads stream and ledger independently of all workers, and counts what was lost.
-    Audit(Common),
-}
-
-#[derive(Debug, clap::Args)]
-struct Worker {
-    #[command(flatten)]
     common: Common,
+    /// How many partitions there are.
+    #[arg(long, env = "PARTITIONS", required = true, value_parser = count())]
+    partitions: Option<u32>,
     /// How many workers are planned.
-    #[arg(long, env = "WORKERS", value_parser = clap::value_parser!(u32).range(1..))]
-    workers: u32,
+    #[arg(long, env = "WORKERS", required = true, value_parser = count())]
+    workers: Option<u32>,
     /// Shortest time that processing a message takes.
     #[arg(long, env = "PROCESSING_DELAY_MIN", default_value = "10ms", value_parser = duration)]
     processing_delay_min: Duration,
@@ -45,48 +32,45 @@ struct Worker {
     leak_mode: LeakMode,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Reads stream and ledger independently of all workers, and counts what was lost.
+    Audit,
+}
+
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    logging::start(args.common.log_format);
     let runtime = signals::runtime()?;
-    match (args.command, args.worker) {
-        (Some(Command::Audit(common)), _) => {
-            logging::start(common.log_format);
-            runtime.block_on(signals::run_until_signalled(|stop| {
-                audit::run(common, stop)
-            }))?;
-        }
-        (
-            None,
-            Some(Worker {
-                common,
-                workers,
-                processing_delay_min,
-                processing_delay_max,
-                leak_mode,
-            }),
-        ) => {
-            anyhow::ensure!(
-                processing_delay_min <= processing_delay_max,
-                "PROCESSING_DELAY_MIN must not be longer than PROCESSING_DELAY_MAX"
-            );
-            logging::start(common.log_format);
-            let delay = Delay {
-                min: processing_delay_min,
-                max: processing_delay_max,
-            };
-            let config = worker::Config {
-                common,
-                workers,
-                delay,
-                leak: leak_mode,
-            };
-            runtime.block_on(signals::run_until_signalled(|stop| {
-                worker::run(config, stop)
-            }))?;
-        }
-        (None, None) => anyhow::bail!("PARTITIONS and WORKERS must be given"),
+    if let Some(Command::Audit) = args.command {
+        runtime.block_on(signals::run_until_signalled(|stop| {
+            audit::run(args.common, stop)
+        }))?;
+    } else {
+        let config = worker_config(args)?;
+        runtime.block_on(signals::run_until_signalled(|stop| {
+            worker::run(config, stop)
+        }))?;
     }
     // Orphans of a leak mode would be waited for otherwise.
     runtime.shutdown_background();
     Ok(())
+}
+
+fn worker_config(args: Args) -> anyhow::Result<worker::Config> {
+    let delay = Delay {
+        min: args.processing_delay_min,
+        max: args.processing_delay_max,
+    };
+    ensure!(
+        delay.min <= delay.max,
+        "PROCESSING_DELAY_MIN must not be longer than PROCESSING_DELAY_MAX"
+    );
+    Ok(worker::Config {
+        common: args.common,
+        partitions: args.partitions.context("PARTITIONS must be given")?,
+        workers: args.workers.context("WORKERS must be given")?,
+        delay,
+        leak: args.leak_mode,
+    })
 }

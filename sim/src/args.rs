@@ -9,20 +9,22 @@ use clap::{Args, ValueEnum};
 #[derive(Clone, Debug, Args)]
 pub struct Common {
     /// Where NATS is.
-    #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222")]
+    #[arg(
+        long,
+        global = true,
+        env = "NATS_URL",
+        default_value = "nats://127.0.0.1:4222"
+    )]
     pub nats_url: String,
     /// The name of this pod: for logs and holders' names, never for ownership.
-    #[arg(long, env = "POD_NAME", default_value = "local")]
+    #[arg(long, global = true, env = "POD_NAME", default_value = "local")]
     pub pod_name: String,
     /// Where to serve /metrics, /healthz and /readyz.
-    #[arg(long, env = "HTTP_ADDR", default_value = "0.0.0.0:8080")]
+    #[arg(long, global = true, env = "HTTP_ADDR", default_value = "0.0.0.0:8080")]
     pub http_addr: SocketAddr,
     /// How to log.
-    #[arg(long, env = "LOG_FORMAT", default_value = "json")]
+    #[arg(long, global = true, env = "LOG_FORMAT", default_value = "json")]
     pub log_format: LogFormat,
-    /// How many partitions there are.
-    #[arg(long, env = "PARTITIONS", value_parser = clap::value_parser!(u32).range(1..))]
-    pub partitions: u32,
 }
 
 /// How to log.
@@ -33,6 +35,11 @@ pub enum LogFormat {
     Json,
     /// For eyes.
     Pretty,
+}
+
+/// A count of at least one.
+pub fn count() -> impl clap::builder::TypedValueParser<Value = u32> {
+    clap::value_parser!(u32).range(1..)
 }
 
 /// A duration such as `10ms`, `1s`, `2m` or `1h30m`.

@@ -86,7 +86,15 @@ impl Lease {
 
     /// Gives the key back at once, without a marker that the next holder would trip over.
     pub async fn release(self) {
-        if let Err(error) = self.store.stream.delete_message(self.revision).await {
+        let subject = format!("{}{}", self.store.prefix, self.key);
+        // Up to our own revision and no further: whatever came after it is another holder's.
+        let purge = self
+            .store
+            .stream
+            .purge()
+            .filter(subject)
+            .sequence(self.revision + 1);
+        if let Err(error) = purge.await {
             warn!(key = self.key, %error, "failed to release a claim, it will expire");
         }
     }

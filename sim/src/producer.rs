@@ -21,6 +21,8 @@ use crate::telemetry::Telemetry;
 pub struct Config {
     /// What every process is told.
     pub common: Common,
+    /// How many partitions there are.
+    pub partitions: u32,
     /// How many producers are planned: partition p belongs to id p % producers.
     pub producers: u32,
     /// Messages per second and partition.
@@ -73,7 +75,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> std::io::Result<()>
         running: BTreeMap::new(),
     };
     own.start("own", |stop| {
-        publishers.follow(held, config.common.partitions, config.producers, stop)
+        publishers.follow(held, config.partitions, config.producers, stop)
     })
     .await;
 

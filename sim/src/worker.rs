@@ -26,6 +26,8 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Config {
     /// What every process is told.
     pub common: Common,
+    /// How many partitions there are.
+    pub partitions: u32,
     /// How many workers are planned: ids are below this.
     pub workers: u32,
     /// How long processing takes.
@@ -76,7 +78,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> std::io::Result<()>
         .await;
     election
         .start("lead", |stop| {
-            let partitions = config.common.partitions;
+            let partitions = config.partitions;
             assignment::lead(
                 nats.clone(),
                 ids.clone(),
