@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# The kind cluster that the demo and the tests run on. Where docker can pull images it is an ordinary kind; on a
+# bare Debian machine the engine and the node image are built first, and from there on it is kind all the same.
+#   cluster.sh up | down | status
+# shellcheck source=hack/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+up() {
+  local start=$SECONDS
+  choose_engine
+  if [ "$(engine_kind)" = own ]; then "$HACK/engine.sh" start; fi
+  "$HACK/tools" kind kubectl >/dev/null
+  use_engine
+  if is_whole; then
+    say "cluster $CLUSTER is up"
+  elif was_created && step "starting the nodes of cluster $CLUSTER again" "20 to 40 s" revive; then
+    say "cluster $CLUSTER is up again after $((SECONDS - start)) s"
+  else
+    create
+    say "cluster $CLUSTER is up after $((SECONDS - start)) s"
+  fi
+  say "use it with: hack/in-cluster-net kubectl get pods -A"
+}
+
+# Once chosen, an engine stays until clean-all: a cluster on the other would be forgotten.
+choose_engine() {
+  mkdir -p "$CACHE"
+  [ -z "$(engine_kind)" ] || return 0
+  local kind=${SOAK_ENGINE:-}
+  if [ -z "$kind" ]; then
+    if docker_here_pulls_images; then kind=host; else kind=own; fi
+  fi
+  if [ "$kind" = host ]; then
+    say "docker here can pull images: an ordinary kind"
+  else
+    say "no docker here that can pull images: bringing an engine and building the node image"
+  fi
+  echo "$kind" > "$CACHE/engine-kind"
+}
+
+docker_here_pulls_images() {
+  timeout 10 docker info >/dev/null 2>&1 || return 1
+  docker image inspect "$KIND_NODE_IMAGE" >/dev/null 2>&1 ||
+    step "pulling $KIND_NODE_IMAGE" "1 min, once" timeout 900 docker pull --quiet "$KIND_NODE_IMAGE" >/dev/null
+}
+
+create() {
+  local image=$KIND_NODE_IMAGE
+  if [ "$(engine_kind)" = own ]; then image=$("$HACK/node/build.sh"); fi
+  # What an interrupted creation left, or a cluster that would not start again.
+  if exists; then in_net kind delete cluster --quiet --name "$CLUSTER"; fi
+  rm -f "$CACHE/cluster-created"
+  step "creating cluster $CLUSTER" "30 to 60 s" create_nodes "$image"
+  echo "$image" > "$CACHE/cluster-created"
+}
+
+create_nodes() {
+  in_net kind create cluster --quiet --name "$CLUSTER" --image "$1" --config "$HACK/kind.yaml"
+  wait_ready 180 || die "the nodes did not become Ready in time"
+}
+
+wait_ready() {
+  in_net kubectl wait --for=condition=Ready node --all --timeout="$1s" >/dev/null &&
+    in_net kubectl --namespace kube-system rollout status deployment/coredns --timeout="$1s" >/dev/null &&
+    in_net kubectl --namespace kube-system rollout status daemonset/kube-proxy --timeout="$1s" >/dev/null
+}
+
+nodes() { docker ps --all --filter "label=io.x-k8s.kind.cluster=$CLUSTER" --format '{{.Names}} {{.State}}'; }
+exists() { [ -n "$(nodes)" ]; }
+was_created() { exists && [ -e "$CACHE/cluster-created" ]; }
+
+is_whole() {
+  was_created && ! nodes | grep -v ' running$' >/dev/null && all_ready
+}
+all_ready() {
+  local conditions
+  conditions=$(in_net kubectl --request-timeout 5s get nodes \
+    -o jsonpath='{range .items[*]}{.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}' 2>/dev/null) || return 1
+  [ "$(sort -u <<< "$conditions")" = True ]
+}
+
+# After a reboot, or when the engine died: the nodes keep what they know, kubelet and etcd start from it. For a
+# while the API server still says Ready of nodes that it has not heard from.
+revive() {
+  local since name
+  since=$(date -u +%FT%TZ)
+  nodes | while read -r name _; do docker start "$name" >/dev/null || return 1; done
+  retry 60 all_ready && retry 90 all_heard_from_since "$since" && wait_ready 60
+}
+all_heard_from_since() {
+  local renewals
+  renewals=$(in_net kubectl --request-timeout 5s --namespace kube-node-lease get leases \
+    -o jsonpath='{range .items[*]}{.spec.renewTime}{"\n"}{end}' 2>/dev/null) || return 1
+  [[ $(sort <<< "$renewals" | head -1) > $1 ]]
+}
+
+down() {
+  [ -n "$(engine_kind)" ] || { say "there is no cluster"; return; }
+  if [ "$(engine_kind)" = own ]; then
+    [ -x "$CACHE/engine/usr/sbin/dockerd" ] || { say "there is no cluster"; return; }
+    "$HACK/engine.sh" start
+  fi
+  use_engine
+  if exists; then
+    "$HACK/tools" kind >/dev/null
+    step "deleting cluster $CLUSTER" "5 s" in_net kind delete cluster --quiet --name "$CLUSTER"
+  fi
+  rm -f "$CACHE/cluster-created" "$KUBECONFIG"
+  say "cluster $CLUSTER is gone; the engine and what was built stay (make clean-all removes them)"
+}
+
+status() {
+  [ -n "$(engine_kind)" ] || { echo "cluster: none"; return; }
+  echo "engine: $(engine_kind)"
+  use_engine
+  if [ "$(engine_kind)" = own ] && [ "$("$HACK/engine.sh" status)" = down ]; then
+    echo "cluster: down, with the engine (make cluster-up)"
+    return
+  fi
+  exists || { echo "cluster: none"; return; }
+  nodes | sed 's/^/node: /'
+  in_net kubectl --request-timeout 5s get nodes -o wide
+  echo "kubeconfig: $KUBECONFIG"
+}
+
+case ${1:-} in
+  up) locked "cluster-$CLUSTER" up ;;
+  down) locked "cluster-$CLUSTER" down ;;
+  status) status ;;
+  *) die "usage: hack/cluster.sh up|down|status" ;;
+esac

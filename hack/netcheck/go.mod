@@ -1,0 +1,3 @@
+module soak-operator.io/netcheck
+
+go 1.24
