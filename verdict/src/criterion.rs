@@ -173,7 +173,7 @@ pub struct Increase {
 })])))]
 #[serde(rename_all = "camelCase")]
 pub struct Threshold {
-    /// Any PromQL expression that yields instant vectors.
+    /// Any Prometheus expression that yields instant vectors.
     #[cfg_attr(feature = "schemars", schemars(length(min = 1, max = 1024)))]
     pub query: String,
     /// No judged value lies above it.

@@ -63,3 +63,87 @@ pub struct Judgement {
     /// One sentence that a person understands, with the numbers and, when Inconclusive, what would decide it.
     pub sentence: String,
 }
+
+impl Outcome {
+    /// What several outcomes come to together: Failed if any is, else Inconclusive if any is, else Passed. Nothing at
+    /// all is Inconclusive, for an unknown is never a pass.
+    pub fn worst(outcomes: impl IntoIterator<Item = Self>) -> Self {
+        outcomes.into_iter().max().unwrap_or(Self::Inconclusive)
+    }
+
+    /// The outcome of an upper limit: what is not known is Inconclusive.
+    pub(crate) fn at_most(interval: Option<Interval>, limit: f64) -> Self {
+        match interval {
+            Some(interval) if interval.high <= limit => Self::Passed,
+            Some(interval) if interval.low > limit => Self::Failed,
+            _ => Self::Inconclusive,
+        }
+    }
+}
+
+impl Interval {
+    /// The interval of a value that is known exactly.
+    pub(crate) fn exactly(value: f64) -> Self {
+        Self {
+            low: value,
+            high: value,
+        }
+    }
+}
+
+impl Judgement {
+    /// A judgement of nothing but the reason why there is none.
+    pub(crate) fn inconclusive(sentence: String) -> Self {
+        Self {
+            outcome: Outcome::Inconclusive,
+            component: None,
+            estimate: None,
+            interval: None,
+            limit: 0.0,
+            unit: "",
+            samples: 0,
+            incarnations: 0,
+            worst_pods: Vec::new(),
+            contributions: Vec::new(),
+            excluded: Vec::new(),
+            sentence,
+        }
+    }
+
+    /// Never a pass where data may be missing, and says so.
+    pub(crate) fn doubted_for(self, gaps: &[String]) -> Self {
+        if gaps.is_empty() || self.outcome == Outcome::Failed {
+            return self;
+        }
+        Self {
+            outcome: Outcome::Inconclusive,
+            sentence: format!(
+                "{} The data may be incomplete: {}.",
+                self.sentence,
+                gaps.join("; ")
+            ),
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Outcome::{self, Failed, Inconclusive, Passed};
+
+    #[test]
+    fn one_failure_fails_all() {
+        assert_eq!(Outcome::worst([Passed, Failed, Inconclusive]), Failed);
+    }
+
+    #[test]
+    fn one_unknown_is_never_a_pass() {
+        assert_eq!(Outcome::worst([Passed, Inconclusive, Passed]), Inconclusive);
+        assert_eq!(Outcome::worst([Passed, Passed]), Passed);
+    }
+
+    #[test]
+    fn nothing_judged_is_not_a_pass() {
+        assert_eq!(Outcome::worst([]), Inconclusive);
+    }
+}

@@ -7,9 +7,36 @@
 //! Two rules hold everywhere. A criterion is Passed only when the whole interval of what was measured lies at or under
 //! the limit; and whatever could not be measured is Inconclusive, never Passed.
 
+#![allow(
+    clippy::float_cmp,
+    reason = "instants and counts are compared as they were scraped: equal means the same one"
+)]
+
+mod autocorrelation;
+mod bound;
 mod criterion;
+mod delta;
+mod evidence;
+mod growth;
+mod increase;
 mod judgement;
+mod noise;
 mod run;
+mod samples;
+mod settled;
+mod slope;
+mod soak_length;
+mod student;
+mod threshold;
+mod trend;
+mod wording;
+
+#[cfg(test)]
+mod error_rates;
+#[cfg(test)]
+mod invariants;
+#[cfg(test)]
+mod simulator;
 
 pub use criterion::{
     Criterion, CriterionKind, Delta, Growth, Increase, InvalidCriterion, Quantity, Signal, Span,
@@ -17,3 +44,21 @@ pub use criterion::{
 };
 pub use judgement::{Interval, Judgement, Outcome, SeriesGrowth};
 pub use run::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
+
+/// Judges one criterion on what was observed.
+///
+/// Total: any input has an answer, and an input that makes no sense is Inconclusive. Linear in samples but for sorting
+/// them. Where the run has gaps, nothing is Passed; what surely failed stays Failed.
+pub fn judge(criterion: &CriterionKind, run: &Run) -> Judgement {
+    if let Some(problem) = run.problem() {
+        return Judgement::inconclusive(format!("the run cannot be judged: {problem}."));
+    }
+    let judgement = match criterion {
+        CriterionKind::Growth(growth) => growth::judge(growth, run),
+        CriterionKind::Trend(trend) => trend::judge(trend, run),
+        CriterionKind::Increase(increase) => increase::judge(increase, run),
+        CriterionKind::Threshold(threshold) => threshold::judge(threshold, run),
+        CriterionKind::Delta(delta) => delta::judge(delta, run),
+    };
+    judgement.doubted_for(&run.gaps)
+}

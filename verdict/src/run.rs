@@ -13,7 +13,7 @@ pub struct Sample {
 
 /// The samples of one series during one incarnation of a pod: from one start of its container to its end.
 ///
-/// A pod that restarts its container, or a StatefulSet's pod that comes back under its old name, is a new incarnation.
+/// A pod that restarts its container, or one that comes back under its old name, is a new incarnation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IncarnationSeries {
     /// The workload component that the pod belongs to, such as `worker`.
@@ -87,4 +87,23 @@ pub struct Run {
     pub events: Vec<ChaosEvent>,
     /// Why the data may be incomplete, in plain words, such as a partial response; any entry rules out Passed.
     pub gaps: Vec<String>,
+}
+
+impl Run {
+    /// Why nothing can be judged on this run, in plain words.
+    pub(crate) fn problem(&self) -> Option<&'static str> {
+        let window = self.window;
+        let length = window.end - window.start;
+        if !(length.is_finite() && length > 0.0) {
+            Some("its window has no length")
+        } else if !(self.step_seconds.is_finite() && self.step_seconds > 0.0) {
+            Some("the step of its samples is not known")
+        } else if !(self.warm_up_seconds.is_finite() && self.settle_end.is_finite()) {
+            Some("its phases are not known")
+        } else if self.cooldown_seconds.is_nan() {
+            Some("how long the workload takes to settle is not known")
+        } else {
+            None
+        }
+    }
 }

@@ -1,0 +1,283 @@
+//! What there is to judge the growth of one component on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::noise::Point;
+use crate::run::{Component, Run, Sample, Window};
+use crate::samples::{Clean, Incarnation, median, within};
+use crate::settled::{Block, blocks, settled_stretches};
+use crate::slope::FEWEST_BLOCKS;
+use crate::wording::{count, percent, seconds};
+
+/// A hole in a series this many steps long is not counted as measured time.
+const LONGEST_GAP_STEPS: f64 = 3.0;
+
+/// The share of the planned pod-time that must have been measured.
+const LEAST_POD_TIME: f64 = 0.5;
+
+/// Blocks are at least this many steps long where the stretch allows it, for a median that holds off odd samples.
+const BLOCK_STEPS: f64 = 5.0;
+
+/// Blocks are at least this share of the window long: more of them would cost time and tell nothing new.
+const BLOCKS_A_WINDOW: f64 = 60.0;
+
+/// The blocks that are left over when each incarnation has taken its level and its slope, over all incarnations.
+const LEAST_FREEDOM: usize = 4;
+
+/// The settled levels of one component's incarnations within a window.
+#[derive(Debug)]
+pub(crate) struct Evidence<'a> {
+    pub(crate) component: &'a Component,
+    pub(crate) window: Window,
+    pub(crate) tracks: Vec<Track>,
+    /// The settled level of a pod at the window's start.
+    pub(crate) base: Option<f64>,
+    /// How many settled samples there are.
+    pub(crate) samples: usize,
+    /// What was left out and why, in plain words.
+    pub(crate) excluded: Vec<String>,
+    /// Why no growth can be judged, in plain words, with numbers.
+    pub(crate) problem: Option<String>,
+}
+
+/// The settled levels of one incarnation.
+#[derive(Debug)]
+pub(crate) struct Track {
+    /// The pod's name, with the incarnation where the pod had several.
+    pub(crate) name: String,
+    pub(crate) points: Vec<Point>,
+    /// The levels of each label set by its values, joined by commas; empty where series carry no labels.
+    pub(crate) parts: Vec<(String, Vec<Point>)>,
+}
+
+impl Track {
+    /// How long it was watched, in windows.
+    pub(crate) fn length(&self) -> f64 {
+        match (self.points.first(), self.points.last()) {
+            (Some(first), Some(last)) => last.x - first.x,
+            _ => 0.0,
+        }
+    }
+}
+
+impl<'a> Evidence<'a> {
+    /// Gathers a component's settled levels within a window.
+    pub(crate) fn gather(
+        run: &Run,
+        clean: &Clean<'_>,
+        component: &'a Component,
+        window: Window,
+    ) -> Self {
+        let length = window.end - window.start;
+        let block_seconds = (BLOCK_STEPS * run.step_seconds).max(length / BLOCKS_A_WINDOW);
+        let stretches = settled_stretches(run, &component.name, window);
+        let of_component: Vec<&Incarnation<'_>> = clean
+            .incarnations
+            .iter()
+            .filter(|incarnation| incarnation.component == component.name)
+            .collect();
+
+        let mut watched = Vec::new();
+        let mut measured_seconds = 0.0;
+        let mut usable_samples = 0;
+        let mut too_short = 0;
+        for incarnation in &of_component {
+            let usable = usable(incarnation, &incarnation.total, run, window);
+            usable_samples += usable.len();
+            measured_seconds += covered_seconds(usable, run.step_seconds);
+            let levels = blocks(usable, &stretches, block_seconds);
+            if levels.len() < FEWEST_BLOCKS {
+                too_short += 1;
+                continue;
+            }
+            watched.push((*incarnation, levels));
+        }
+        let samples = watched
+            .iter()
+            .flat_map(|(_, levels)| levels)
+            .map(|block| block.samples)
+            .sum();
+        let usual = usual_samples(watched.iter().flat_map(|(_, levels)| levels));
+        let points = |levels: &[Block]| -> Vec<Point> {
+            levels
+                .iter()
+                .map(|block| Point {
+                    x: (block.at - window.end) / length,
+                    y: block.level,
+                    weight: block.samples as f64 / usual,
+                })
+                .collect()
+        };
+        let names = names(&of_component);
+        let tracks: Vec<Track> = watched
+            .iter()
+            .map(|(incarnation, levels)| Track {
+                name: names(incarnation),
+                points: points(levels),
+                parts: incarnation
+                    .parts
+                    .iter()
+                    .filter(|part| !part.labels.is_empty())
+                    .map(|part| {
+                        let usable = usable(incarnation, &part.samples, run, window);
+                        let levels = blocks(usable, &stretches, block_seconds);
+                        (label_values(part.labels), points(&levels))
+                    })
+                    .collect(),
+            })
+            .collect();
+
+        let mut excluded = clean.excluded.clone();
+        if too_short > 0 {
+            excluded.push(format!(
+                "{} of {} too short to show a slope",
+                count(too_short, "incarnation"),
+                component.name
+            ));
+        }
+        if usable_samples > samples {
+            excluded.push(format!(
+                "{} of {} while it recovered or was rebalanced",
+                count(usable_samples - samples, "sample"),
+                component.name
+            ));
+        }
+        let problem = if of_component.iter().all(|one| one.total.is_empty()) {
+            Some(format!("no series of {} was found", component.name))
+        } else {
+            too_little(component, &tracks, samples, measured_seconds, length)
+        };
+        Self {
+            component,
+            window,
+            base: base_level(&tracks),
+            tracks,
+            samples,
+            excluded,
+            problem,
+        }
+    }
+
+    /// The tracks of each label value that have enough blocks, by label value.
+    pub(crate) fn parts(&self) -> BTreeMap<&str, Vec<Vec<Point>>> {
+        let mut parts: BTreeMap<&str, Vec<Vec<Point>>> = BTreeMap::new();
+        for (name, points) in self.tracks.iter().flat_map(|track| &track.parts) {
+            if points.len() >= FEWEST_BLOCKS {
+                parts.entry(name).or_default().push(points.clone());
+            }
+        }
+        parts
+    }
+}
+
+/// Why the data are too little to judge growth on, with numbers.
+fn too_little(
+    component: &Component,
+    tracks: &[Track],
+    samples: usize,
+    measured_seconds: f64,
+    window_seconds: f64,
+) -> Option<String> {
+    let name = &component.name;
+    let planned_seconds = f64::from(component.replicas) * window_seconds;
+    let freedom: usize = tracks
+        .iter()
+        .map(|track| track.points.len().saturating_sub(2))
+        .sum();
+    let incarnations = count(tracks.len(), "incarnation");
+    if component.replicas == 0 {
+        Some(format!("{name} was planned with no pods"))
+    } else if measured_seconds < LEAST_POD_TIME * planned_seconds {
+        Some(format!(
+            "only {} of the planned {} of pod-time of {name} was measured after warm-up ({}); at least 50 % is needed",
+            seconds(measured_seconds),
+            seconds(planned_seconds),
+            percent(100.0 * measured_seconds / planned_seconds),
+        ))
+    } else if tracks.len() < 2 {
+        Some(format!(
+            "only {incarnations} of {name} stood at a settled level long enough; at least 2 are needed"
+        ))
+    } else if freedom < LEAST_FREEDOM {
+        Some(format!(
+            "only {} of {name} were settled, in {incarnations}: too few to tell a slope from noise; longer pauses between chaos events or a shorter step would help",
+            count(samples, "sample"),
+        ))
+    } else {
+        None
+    }
+}
+
+/// The samples of an incarnation inside the window, after its own warm-up and before its end.
+fn usable<'s>(
+    incarnation: &Incarnation<'_>,
+    samples: &'s [Sample],
+    run: &Run,
+    window: Window,
+) -> &'s [Sample] {
+    let warm = incarnation.started_at + run.warm_up_seconds;
+    let inside = within(
+        samples,
+        Window {
+            start: window.start.max(warm),
+            end: window.end,
+        },
+    );
+    let end = incarnation.ended_at.unwrap_or(f64::INFINITY);
+    let alive = inside.partition_point(|sample| sample.t < end);
+    if warm.is_nan() {
+        return &[];
+    }
+    &inside[..alive]
+}
+
+/// The time that samples span, holes left out.
+fn covered_seconds(samples: &[Sample], step_seconds: f64) -> f64 {
+    samples
+        .windows(2)
+        .map(|pair| pair[1].t - pair[0].t)
+        .filter(|gap| *gap <= LONGEST_GAP_STEPS * step_seconds)
+        .sum()
+}
+
+/// The median of the levels in the first tenth of what was watched. Young incarnations do not count where older ones
+/// were there to see.
+fn base_level(tracks: &[Track]) -> Option<f64> {
+    let points = || tracks.iter().flat_map(|track| &track.points);
+    let first = points().map(|point| point.x).fold(f64::INFINITY, f64::min);
+    median(
+        points()
+            .filter(|point| point.x <= first + 0.1)
+            .map(|point| point.y)
+            .collect(),
+    )
+}
+
+fn usual_samples<'b>(blocks: impl Iterator<Item = &'b Block>) -> f64 {
+    median(blocks.map(|block| block.samples as f64).collect()).map_or(1.0, |usual| usual.max(1.0))
+}
+
+/// Names an incarnation by its pod, and by its number too where the pod had several.
+fn names<'a>(of_component: &[&Incarnation<'a>]) -> impl Fn(&Incarnation<'a>) -> String + use<'a> {
+    let mut seen = BTreeSet::new();
+    let repeated: BTreeSet<&'a str> = of_component
+        .iter()
+        .filter(|incarnation| !seen.insert(incarnation.pod))
+        .map(|incarnation| incarnation.pod)
+        .collect();
+    move |incarnation| {
+        if repeated.contains(incarnation.pod) {
+            format!("{} (start {})", incarnation.pod, incarnation.number)
+        } else {
+            incarnation.pod.to_owned()
+        }
+    }
+}
+
+fn label_values(labels: &BTreeMap<String, String>) -> String {
+    labels
+        .values()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(",")
+}

@@ -1,0 +1,328 @@
+//! What holds for the judges whatever they are given.
+
+use std::collections::BTreeMap;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use crate::simulator::{Dice, Soak, Texture};
+use crate::{
+    ChaosEvent, Component, CriterionKind, Delta, Growth, IncarnationSeries, Increase, Outcome,
+    Quantity, Run, Sample, Signal, Span, Threshold, Trend, Window, judge,
+};
+
+fn odd_number() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        4 => -100.0..1000.0_f64,
+        4 => (0..20_i32).prop_map(f64::from),
+        1 => any::<f64>(),
+        1 => Just(f64::NAN),
+        1 => Just(f64::INFINITY),
+        1 => Just(0.0),
+    ]
+}
+
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof!["a", "b", ""].prop_map(String::from)
+}
+
+fn sample() -> impl Strategy<Value = Sample> {
+    (odd_number(), odd_number()).prop_map(|(t, v)| Sample { t, v })
+}
+
+fn series() -> impl Strategy<Value = IncarnationSeries> {
+    (
+        (name(), name(), 0..3_u32),
+        odd_number(),
+        option::of(odd_number()),
+        option::of(name()),
+        vec(sample(), 0..60),
+    )
+        .prop_map(
+            |((component, pod, incarnation), started_at, ended_at, label, samples)| {
+                IncarnationSeries {
+                    component,
+                    pod,
+                    incarnation,
+                    started_at,
+                    ended_at,
+                    labels: label
+                        .into_iter()
+                        .map(|value| ("component".to_owned(), value))
+                        .collect(),
+                    samples,
+                }
+            },
+        )
+}
+
+fn event() -> impl Strategy<Value = ChaosEvent> {
+    (odd_number(), option::of(odd_number()), name(), name()).prop_map(
+        |(at, recovered_at, component, pod)| ChaosEvent {
+            at,
+            recovered_at,
+            kind: "podKill".to_owned(),
+            component,
+            pod,
+        },
+    )
+}
+
+prop_compose! {
+    fn odd_run()(
+        start in odd_number(),
+        length in odd_number(),
+        settle in odd_number(),
+        phases in (odd_number(), odd_number(), odd_number()),
+        replicas in vec((name(), 0..4_u32), 0..3),
+        series in vec(series(), 0..8),
+        events in vec(event(), 0..5),
+        gap in any::<bool>(),
+    ) -> Run {
+        Run {
+            window: Window { start, end: start + length },
+            settle_end: start + length + settle,
+            warm_up_seconds: phases.0,
+            step_seconds: phases.1,
+            cooldown_seconds: phases.2,
+            components: replicas
+                .into_iter()
+                .map(|(name, replicas)| Component { name, replicas })
+                .collect(),
+            series,
+            events,
+            gaps: if gap { vec!["a partial response".to_owned()] } else { Vec::new() },
+        }
+    }
+}
+
+prop_compose! {
+    fn soak()(
+        seed in any::<u64>(),
+        workers in 1..5_u32,
+        leak in 0.0..2.0_f64,
+        gains in prop_oneof![Just(0.0), -5.0..20.0_f64],
+        deviation in prop_oneof![Just(0.0), 0.0..5.0_f64],
+        kills in option::of(Just((30.0, 60.0))),
+    ) -> Run {
+        Soak {
+            workers,
+            producers: 1,
+            step: 5.0,
+            leak_per_rebalance: (0.0, leak),
+            all_workers_gain: gains,
+            kill_every: kills,
+            texture: Texture::Wandering { deviation, correlation: 0.7 },
+            ..Soak::tasks()
+        }
+        .run(seed)
+    }
+}
+
+fn criteria() -> Vec<CriterionKind> {
+    let quantity = |text: &str| text.parse::<Quantity>().expect("a quantity");
+    let signal = Signal::Tasks;
+    vec![
+        CriterionKind::Growth(Growth {
+            signal,
+            max_percent: Some(5.0),
+            max_absolute: Some(quantity("3")),
+        }),
+        CriterionKind::Growth(Growth {
+            signal,
+            max_percent: None,
+            max_absolute: None,
+        }),
+        CriterionKind::Trend(Trend {
+            signal,
+            horizon: Span::from_seconds(3_600),
+            max_percent: 50.0,
+            window: None,
+        }),
+        CriterionKind::Increase(Increase {
+            query: "lost_total".to_owned(),
+            max: 10.0,
+            durable: false,
+        }),
+        CriterionKind::Increase(Increase {
+            query: "lost_total".to_owned(),
+            max: 10.0,
+            durable: true,
+        }),
+        CriterionKind::Threshold(Threshold {
+            query: "latency".to_owned(),
+            max: Some(15.0),
+            min: None,
+            over: None,
+        }),
+        CriterionKind::Threshold(Threshold {
+            query: "latency".to_owned(),
+            max: Some(15.0),
+            min: None,
+            over: Some("p90".to_owned()),
+        }),
+        CriterionKind::Delta(Delta {
+            signal,
+            within: quantity("5"),
+        }),
+    ]
+}
+
+fn shuffled<T>(mut things: Vec<T>, dice: &mut Dice) -> Vec<T> {
+    for i in (1..things.len()).rev() {
+        things.swap(i, dice.pick(i + 1));
+    }
+    things
+}
+
+/// The same run with its series cut in two, its samples repeated, and everything in another order.
+fn rearranged(run: &Run, seed: u64) -> Run {
+    let mut dice = Dice::new(seed);
+    let mut series = Vec::new();
+    for one in &run.series {
+        let cut = dice.pick(one.samples.len() + 1);
+        let (first, rest) = one.samples.split_at(cut);
+        for part in [first, rest, first] {
+            series.push(IncarnationSeries {
+                samples: shuffled(part.to_vec(), &mut dice),
+                ..one.clone()
+            });
+        }
+    }
+    Run {
+        series: shuffled(series, &mut dice),
+        events: shuffled(run.events.clone(), &mut dice),
+        ..run.clone()
+    }
+}
+
+fn shifted(run: &Run, by: f64) -> Run {
+    let mut run = run.clone();
+    run.window.start += by;
+    run.window.end += by;
+    run.settle_end += by;
+    for series in &mut run.series {
+        series.started_at += by;
+        series.ended_at = series.ended_at.map(|end| end + by);
+        for sample in &mut series.samples {
+            sample.t += by;
+        }
+    }
+    for event in &mut run.events {
+        event.at += by;
+        event.recovered_at = event.recovered_at.map(|at| at + by);
+    }
+    run
+}
+
+fn near(a: Option<f64>, b: Option<f64>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => (a - b).abs() <= 1e-6 * (1.0 + a.abs().max(b.abs())),
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn any_input_has_an_answer_and_a_pass_lies_within_its_limit(run in odd_run()) {
+        for criterion in criteria() {
+            let judgement = judge(&criterion, &run);
+            prop_assert!(!judgement.sentence.is_empty());
+            if judgement.outcome == Outcome::Passed {
+                let interval = judgement.interval.expect("a pass has an interval");
+                prop_assert!(interval.high <= judgement.limit, "{judgement:?}");
+                prop_assert!(interval.low.is_finite() && interval.high.is_finite());
+                prop_assert!(run.gaps.is_empty());
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn order_and_repetition_make_no_difference(run in soak(), seed in any::<u64>()) {
+        for criterion in criteria() {
+            prop_assert_eq!(judge(&criterion, &run), judge(&criterion, &rearranged(&run, seed)));
+        }
+    }
+
+    #[test]
+    fn when_it_happened_makes_no_difference(run in soak(), days in 1..1000_i32) {
+        let later = shifted(&run, 86_400.0 * f64::from(days));
+        for criterion in criteria() {
+            let (now, then) = (judge(&criterion, &run), judge(&criterion, &later));
+            prop_assert_eq!(now.outcome, then.outcome);
+            prop_assert!(near(now.estimate, then.estimate));
+            prop_assert!(near(now.interval.map(|i| i.high), then.interval.map(|i| i.high)));
+        }
+    }
+
+    #[test]
+    fn a_gap_never_turns_into_a_pass(run in soak()) {
+        let doubted = Run { gaps: vec!["Prometheus was away for 4m".to_owned()], ..run.clone() };
+        for criterion in criteria() {
+            let (sure, doubtful) = (judge(&criterion, &run).outcome, judge(&criterion, &doubted).outcome);
+            prop_assert_ne!(doubtful, Outcome::Passed);
+            prop_assert_eq!(sure == Outcome::Failed, doubtful == Outcome::Failed);
+        }
+    }
+
+    #[test]
+    fn a_missing_series_is_never_a_pass(run in soak()) {
+        let empty = Run { series: Vec::new(), ..run.clone() };
+        let unscraped = Run {
+            series: run.series.iter().map(|one| IncarnationSeries { samples: Vec::new(), ..one.clone() }).collect(),
+            ..run
+        };
+        for criterion in criteria() {
+            prop_assert_eq!(judge(&criterion, &empty).outcome, Outcome::Inconclusive);
+            prop_assert_eq!(judge(&criterion, &unscraped).outcome, Outcome::Inconclusive);
+        }
+    }
+
+    #[test]
+    fn more_growth_never_turns_failed_into_passed(run in soak(), extra in 0.0..30.0_f64) {
+        let grown = Run {
+            series: run.series.iter().map(|one| IncarnationSeries {
+                samples: one.samples.iter().map(|sample| Sample {
+                    v: sample.v + extra * (sample.t - run.window.start) / 300.0,
+                    ..*sample
+                }).collect(),
+                ..one.clone()
+            }).collect(),
+            ..run.clone()
+        };
+        for criterion in &criteria()[..3] {
+            if judge(criterion, &run).outcome == Outcome::Failed {
+                prop_assert_ne!(judge(criterion, &grown).outcome, Outcome::Passed);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_without_a_window_is_inconclusive() {
+    let mut run = Soak::tasks().run(1);
+    run.window.end = run.window.start;
+    for criterion in criteria() {
+        assert_eq!(judge(&criterion, &run).outcome, Outcome::Inconclusive);
+    }
+}
+
+#[test]
+fn labels_that_are_nowhere_else_change_no_total() {
+    let mut run = Soak::tasks().run(1);
+    let before = judge(&criteria()[0], &run);
+    for series in &mut run.series {
+        series
+            .labels
+            .extend(BTreeMap::from([("zone".to_owned(), "z1".to_owned())]));
+    }
+    let after = judge(&criteria()[0], &run);
+    assert_eq!(before.interval, after.interval);
+}

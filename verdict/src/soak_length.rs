@@ -1,0 +1,81 @@
+//! How long a soak would have to be to decide what this one could not.
+
+use crate::wording::seconds;
+
+/// An undecided answer, and what its doubt comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Undecided {
+    pub(crate) estimate: f64,
+    /// Half the width of its interval.
+    pub(crate) half_width: f64,
+    pub(crate) limit: f64,
+    pub(crate) window_seconds: f64,
+    /// The share of doubt that comes from differences between incarnations, from 0 to 1.
+    pub(crate) between: f64,
+    /// Whether incarnations live through the whole window, so that a longer soak lengthens each of them; else it brings
+    /// more of them.
+    pub(crate) long_lived: bool,
+    /// Whether the estimate is growth over a horizon of its own rather than over the soak's duration.
+    pub(crate) fixed_horizon: bool,
+    /// Whether the noise wanders as slowly as the window is long.
+    pub(crate) wandering: bool,
+}
+
+/// Beyond this many times the duration no advice is given.
+const LONGEST: f64 = 30.0;
+
+/// Room for the estimate to move, so that the advice holds more often than every second time.
+const MARGIN: f64 = 1.3;
+
+impl Undecided {
+    /// What would decide it, as the end of a sentence.
+    pub(crate) fn advice(self) -> String {
+        if self.wandering {
+            return "the level wanders as slowly as the soak is long, so that no length can be named; a much longer soak may decide".to_owned();
+        }
+        let mut times = 1.25;
+        while times <= LONGEST {
+            if self.decides_at(times) {
+                return format!(
+                    "a soak of about {} would decide",
+                    seconds(rounded_up(times * self.window_seconds))
+                );
+            }
+            times *= 1.05;
+        }
+        if self.long_lived {
+            "more pods would narrow it; a longer soak would not decide".to_owned()
+        } else {
+            "fewer restarts or more pods would narrow it; a longer soak would not decide".to_owned()
+        }
+    }
+
+    /// The slope's variance falls with the cube of the length where incarnations live as long as the soak, and with
+    /// the length alone where there are only more of them; differences between pods fall only with more of them.
+    fn decides_at(self, times: f64) -> bool {
+        let reach = if self.fixed_horizon { 1.0 } else { times };
+        let (noise, between) = if self.long_lived {
+            (times.powi(-3), 1.0)
+        } else {
+            (1.0 / times, 1.0 / times)
+        };
+        let variance = (1.0 - self.between) * noise + self.between * between;
+        let half_width = MARGIN * self.half_width * reach * variance.sqrt();
+        let estimate = self.estimate * reach;
+        estimate + half_width <= self.limit || estimate - half_width > self.limit
+    }
+}
+
+/// Up to a whole 5 minutes below an hour, a quarter of an hour below a day, and an hour above.
+fn rounded_up(length: f64) -> f64 {
+    let grain = if length < 600.0 {
+        60.0
+    } else if length < 3_600.0 {
+        300.0
+    } else if length < 86_400.0 {
+        900.0
+    } else {
+        3_600.0
+    };
+    (length / grain).ceil() * grain
+}

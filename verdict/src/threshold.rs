@@ -1,0 +1,330 @@
+//! Whether the values of a query stayed within a bound.
+
+use statrs::distribution::{Beta, ContinuousCDF};
+
+use crate::autocorrelation::independent_samples;
+use crate::criterion::Threshold;
+use crate::judgement::{Interval, Judgement, Outcome, SeriesGrowth};
+use crate::run::{Run, Sample};
+use crate::samples::{Clean, clean, within};
+use crate::wording::{number, percent, seconds};
+
+/// More of the expected steps without any finite value than this, and nothing is passed.
+const MOST_MISSING: f64 = 0.1;
+
+/// Which way a bound holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Max,
+    Min,
+}
+
+/// Judges every finite value inside the window, of series with any labels: the worst of them, or a percentile.
+pub(crate) fn judge(threshold: &Threshold, run: &Run) -> Judgement {
+    let (side, limit) = match (threshold.max, threshold.min) {
+        (Some(max), None) => (Side::Max, max),
+        (None, Some(min)) => (Side::Min, min),
+        _ => {
+            return Judgement::inconclusive(
+                "threshold needs exactly one bound: set either max or min.".to_owned(),
+            );
+        }
+    };
+    let clean = clean(run);
+    let series: Vec<&[Sample]> = clean
+        .incarnations
+        .iter()
+        .flat_map(|incarnation| &incarnation.parts)
+        .map(|part| within(&part.samples, run.window))
+        .filter(|samples| !samples.is_empty())
+        .collect();
+    let judged = Judgement {
+        limit,
+        samples: series.iter().map(|samples| samples.len()).sum(),
+        incarnations: clean
+            .incarnations
+            .iter()
+            .filter(|one| {
+                one.parts
+                    .iter()
+                    .any(|part| !within(&part.samples, run.window).is_empty())
+            })
+            .count(),
+        excluded: clean.excluded.clone(),
+        ..Judgement::inconclusive(String::new())
+    };
+    if series.is_empty() {
+        return Judgement {
+            sentence: format!(
+                "{} yielded no finite value inside the window: whether it kept to {} cannot be said.",
+                threshold.query,
+                number(limit)
+            ),
+            ..judged
+        };
+    }
+    let found = match threshold.over.as_deref() {
+        None => worst(&series, side),
+        Some(over) => match percentile_of(over) {
+            Some(share) => percentile(&series, share, over, side, limit),
+            None => {
+                return Judgement {
+                    sentence: format!("{over:?} is no percentile: use p50, p99 or alike."),
+                    ..judged
+                };
+            }
+        },
+    };
+    let missing = missing_share(&series, run);
+    let unseen = (missing > MOST_MISSING).then(|| {
+        format!(
+            "{} of the window has no finite value; at most {} may lack one",
+            percent(100.0 * missing),
+            percent(100.0 * MOST_MISSING)
+        )
+    });
+    let outcome = match (found.outcome(side, limit), &unseen) {
+        (Outcome::Passed, Some(_)) => Outcome::Inconclusive,
+        (outcome, _) => outcome,
+    };
+    let word = if side == Side::Max { "max" } else { "min" };
+    let mut sentence = format!(
+        "{} of {} was {}{}, {word} {}",
+        found.what,
+        threshold.query,
+        number(found.estimate),
+        found.range(),
+        number(limit)
+    );
+    if outcome == Outcome::Inconclusive {
+        let needed = found.needed.map(|times| {
+            format!(
+                "not certain either way; a soak of about {} would decide",
+                seconds((times * (run.window.end - run.window.start) / 60.0).ceil() * 60.0)
+            )
+        });
+        let why = unseen
+            .or(needed)
+            .unwrap_or_else(|| "not certain either way; a longer soak would narrow it".to_owned());
+        sentence.push_str(": ");
+        sentence.push_str(&why);
+    }
+    Judgement {
+        outcome,
+        estimate: Some(found.estimate),
+        interval: found.interval(),
+        worst_pods: worst_pods(&clean, run, side),
+        sentence: sentence + ".",
+        ..judged
+    }
+}
+
+/// What was found, with bounds as far as the samples give them.
+struct Found {
+    what: String,
+    estimate: f64,
+    low: Option<f64>,
+    high: Option<f64>,
+    /// How many times the soak's length would give a bound.
+    needed: Option<f64>,
+}
+
+impl Found {
+    fn interval(&self) -> Option<Interval> {
+        Some(Interval {
+            low: self.low?,
+            high: self.high?,
+        })
+    }
+
+    /// A bound on one side is enough to fail; a pass needs the whole interval.
+    fn outcome(&self, side: Side, limit: f64) -> Outcome {
+        let (beyond, interval) = match side {
+            Side::Max => (self.low.is_some_and(|low| low > limit), self.interval()),
+            Side::Min => (self.high.is_some_and(|high| high < limit), self.interval()),
+        };
+        let within = interval.is_some_and(|interval| match side {
+            Side::Max => interval.high <= limit,
+            Side::Min => interval.low >= limit,
+        });
+        match (beyond, within) {
+            (true, _) => Outcome::Failed,
+            (_, true) => Outcome::Passed,
+            _ => Outcome::Inconclusive,
+        }
+    }
+
+    fn range(&self) -> String {
+        match (self.low, self.high) {
+            (Some(low), Some(high)) if low == high => String::new(),
+            (Some(low), Some(high)) => format!(" (interval {} to {})", number(low), number(high)),
+            (Some(low), None) => format!(" (surely at least {})", number(low)),
+            (None, Some(high)) => format!(" (surely at most {})", number(high)),
+            (None, None) => " (nothing is sure)".to_owned(),
+        }
+    }
+}
+
+fn worst(series: &[&[Sample]], side: Side) -> Found {
+    let all = series.iter().copied().flatten().map(|sample| sample.v);
+    let worst = match side {
+        Side::Max => all.fold(f64::NEG_INFINITY, f64::max),
+        Side::Min => all.fold(f64::INFINITY, f64::min),
+    };
+    Found {
+        what: if side == Side::Max {
+            "the highest"
+        } else {
+            "the lowest"
+        }
+        .to_owned(),
+        estimate: worst,
+        low: Some(worst),
+        high: Some(worst),
+        needed: None,
+    }
+}
+
+/// The order-statistic interval of a percentile (Conover, 1999, section 3.2), with the samples' number shrunk by their
+/// autocorrelation.
+///
+/// Where the samples are too few for an order statistic to bound the percentile, that side stays open: the largest of
+/// 100 values bounds no 99th percentile.
+fn percentile(series: &[&[Sample]], share: f64, over: &str, side: Side, limit: f64) -> Found {
+    let mut values: Vec<f64> = series.iter().copied().flatten().map(|s| s.v).collect();
+    values.sort_by(f64::total_cmp);
+    let independent: f64 = series
+        .iter()
+        .map(|samples| independent_samples(samples))
+        .sum();
+    let count = values.len();
+    let at = |rank: f64| {
+        // The rank among independent samples, carried over to all of them.
+        let index = (rank / independent * count as f64).ceil();
+        nth(&values, index)
+    };
+    let (lower, upper) = ranks(independent.floor(), share);
+    let enough = values
+        .first()
+        .zip(values.last())
+        .map_or(1.0, |(least, most)| {
+            let outer = if side == Side::Max {
+                1.0 - share
+            } else {
+                share
+            };
+            let hopeful = if side == Side::Max {
+                *most <= limit
+            } else {
+                *least >= limit
+            };
+            if hopeful {
+                (TAIL.ln() / (-outer).ln_1p()).abs() * 1.2 / independent
+            } else {
+                0.0
+            }
+        });
+    // A quarter of the gaps between ranks is lost to rounding at the ends, which is on the safe side.
+    Found {
+        what: format!("the {over}"),
+        estimate: nth(&values, (share * count as f64).ceil()).unwrap_or(f64::NAN),
+        low: lower.and_then(at),
+        high: upper.and_then(at),
+        needed: Some(enough).filter(|times| *times > 1.0),
+    }
+}
+
+/// Half the doubt of a 95 % interval.
+const TAIL: f64 = 0.025;
+
+/// The lower and upper rank, from 1, between which the percentile lies with 95 %: the largest r with
+/// P(Bin(n, p) <= r - 1) <= 2.5 %, and the smallest s with P(Bin(n, p) <= s - 1) >= 97.5 %.
+fn ranks(count: f64, share: f64) -> (Option<f64>, Option<f64>) {
+    let lower = first_rank(count, |rank| at_most(rank - 1.0, count, share) > TAIL)
+        .map_or(count, |rank| rank - 1.0);
+    let upper = first_rank(count, |rank| {
+        at_most(rank - 1.0, count, share) >= 1.0 - TAIL
+    });
+    (Some(lower).filter(|rank| *rank >= 1.0), upper)
+}
+
+/// The smallest rank from 1 to `count` with a property that all larger ranks share, by bisection.
+fn first_rank(count: f64, has: impl Fn(f64) -> bool) -> Option<f64> {
+    let (mut low, mut high) = (1.0_f64, count + 1.0);
+    while low < high {
+        let middle = f64::midpoint(low, high).floor();
+        if has(middle) {
+            high = middle;
+        } else {
+            low = middle + 1.0;
+        }
+    }
+    Some(low).filter(|rank| *rank <= count)
+}
+
+/// P(Bin(count, share) <= successes), by the incomplete beta function.
+fn at_most(successes: f64, count: f64, share: f64) -> f64 {
+    if successes >= count {
+        return 1.0;
+    }
+    Beta::new(count - successes, successes + 1.0).map_or(f64::NAN, |beta| beta.cdf(1.0 - share))
+}
+
+fn nth(values: &[f64], rank: f64) -> Option<f64> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "ranks are whole, from 1 to the number of values, and a float's cast saturates"
+    )]
+    let index = (rank.max(1.0) as usize).min(values.len());
+    values.get(index.checked_sub(1)?).copied()
+}
+
+/// `p99` as 0.99.
+fn percentile_of(over: &str) -> Option<f64> {
+    let share = over.strip_prefix('p')?.parse::<f64>().ok()? / 100.0;
+    Some(share).filter(|share| *share > 0.0 && *share < 1.0)
+}
+
+/// The share of the window's steps in which no series has a finite value.
+fn missing_share(series: &[&[Sample]], run: &Run) -> f64 {
+    let length = run.window.end - run.window.start;
+    let mut instants: Vec<f64> = series.iter().copied().flatten().map(|s| s.t).collect();
+    instants.extend([run.window.start, run.window.end]);
+    instants.sort_by(f64::total_cmp);
+    let missing: f64 = instants
+        .windows(2)
+        .map(|pair| pair[1] - pair[0])
+        .filter(|gap| *gap > 1.5 * run.step_seconds)
+        .map(|gap| gap - run.step_seconds)
+        .sum();
+    missing / length
+}
+
+/// The pods with the worst values, worst first; series without a pod are nobody's.
+fn worst_pods(clean: &Clean<'_>, run: &Run, side: Side) -> Vec<SeriesGrowth> {
+    let mut pods: Vec<SeriesGrowth> = clean
+        .incarnations
+        .iter()
+        .filter(|incarnation| !incarnation.pod.is_empty())
+        .filter_map(|incarnation| {
+            let inside: Vec<&[Sample]> = incarnation
+                .parts
+                .iter()
+                .map(|part| within(&part.samples, run.window))
+                .filter(|samples| !samples.is_empty())
+                .collect();
+            (!inside.is_empty()).then(|| SeriesGrowth {
+                name: incarnation.pod.to_owned(),
+                growth: worst(&inside, side).estimate,
+                interval: None,
+            })
+        })
+        .collect();
+    pods.sort_by(|a, b| match side {
+        Side::Max => b.growth.total_cmp(&a.growth),
+        Side::Min => a.growth.total_cmp(&b.growth),
+    });
+    pods.truncate(5);
+    pods
+}

@@ -1,0 +1,105 @@
+//! Numbers as a person reads them.
+
+use crate::criterion::Signal;
+
+/// `tasks` or `bytes`.
+pub(crate) fn unit(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Tasks => "tasks",
+        Signal::Memory => "bytes",
+    }
+}
+
+/// `tasks` or `memory`.
+pub(crate) fn subject(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Tasks => "tasks",
+        Signal::Memory => "memory",
+    }
+}
+
+/// A value in one of the units of [`Judgement`](crate::Judgement).
+pub(crate) fn value(value: f64, unit: &str) -> String {
+    match unit {
+        "%" => percent(value),
+        "bytes" => bytes(value),
+        "" => number(value),
+        _ => format!("{} {unit}", number(value)),
+    }
+}
+
+/// Such as `88 %` or `1.3 %`.
+pub(crate) fn percent(value: f64) -> String {
+    format!("{} %", number(value))
+}
+
+/// Such as `512 bytes`, `1.5 KiB` or `40 MiB`.
+pub(crate) fn bytes(value: f64) -> String {
+    const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let mut scaled = value;
+    let mut index = 0;
+    while scaled.abs() >= 1024.0 && index + 1 < UNITS.len() {
+        scaled /= 1024.0;
+        index += 1;
+    }
+    format!("{} {}", number(scaled), UNITS[index])
+}
+
+/// Two or three digits: enough to compare, few enough to read.
+pub(crate) fn number(value: f64) -> String {
+    let size = value.abs();
+    let digits = if size >= 1e15 {
+        return format!("{value:.2e}");
+    } else if size >= 100.0 || value.fract() == 0.0 {
+        0
+    } else if size >= 10.0 {
+        usize::from(size < 20.0)
+    } else if size >= 0.095 {
+        1
+    } else if size >= 0.0005 {
+        4
+    } else {
+        0
+    };
+    let text = format!("{value:.digits$}");
+    let text = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        &text
+    };
+    if text == "-0" {
+        "0".to_owned()
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Such as `45s`, `5m`, `1h 30m` or `2d 4h`.
+pub(crate) fn seconds(value: f64) -> String {
+    const UNITS: [(f64, &str); 4] = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "m"), (1.0, "s")];
+    let whole = value.round();
+    for (index, (size, name)) in UNITS.iter().enumerate() {
+        if whole >= *size {
+            let major = (whole / size).floor();
+            let rest = whole - major * size;
+            let minor = UNITS
+                .get(index + 1)
+                .map(|(smaller, name)| ((rest / smaller).floor(), name))
+                .filter(|(minor, _)| *minor > 0.0);
+            return match minor {
+                Some((minor, smaller)) => format!("{major}{name} {minor}{smaller}"),
+                None => format!("{major}{name}"),
+            };
+        }
+    }
+    format!("{}s", number(value))
+}
+
+/// Such as `1 pod` or `3 pods`.
+pub(crate) fn count(count: usize, what: &str) -> String {
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
+}
