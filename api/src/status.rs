@@ -29,6 +29,9 @@ pub struct SoakTestStatus {
     /// The version of the rules by which the seed becomes a plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_version: Option<u32>,
+    /// The generation of the spec that was last acted on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// When each phase began.
     pub times: PhaseTimes,
     /// The SoakTest is Completed by then.
@@ -203,6 +206,8 @@ pub struct PendingIntent {
     pub pod: String,
     /// Its uid: a pod of the same name that is another one is not touched.
     pub uid: String,
+    /// How long the pod is given between SIGTERM and SIGKILL, in seconds.
+    pub grace_period_seconds: u32,
     /// When the plan wanted it.
     #[schemars(schema_with = "instant")]
     pub planned_at: Timestamp,

@@ -410,7 +410,7 @@ impl schemars::JsonSchema for Quantity {
             "anyOf": [{"type": "integer"}, {"type": "string"}],
             "maxLength": 20,
             "x-kubernetes-validations": [{
-                "rule": "type(self) == int ? int(self) >= 0 : isQuantity(string(self)) && quantity(string(self)).sign() >= 0",
+                "rule": "type(self) == int ? int(self) >= 0 : isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('0'))",
                 "message": "use a number of tasks or bytes that is not negative, such as 300 or 40Mi"
             }]
         })
@@ -423,4 +423,102 @@ fn day() -> Span {
 
 fn five() -> f64 {
     5.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn criterion(text: &str) -> Criterion {
+        serde_json::from_str(text).expect("a criterion")
+    }
+
+    #[test]
+    fn a_span_adds_up_its_parts() {
+        let seconds = |text: &str| {
+            text.parse::<Span>()
+                .map(|span| span.duration().as_secs_f64())
+        };
+        assert_eq!(seconds("6h"), Ok(21_600.0));
+        assert_eq!(seconds("1h30m"), Ok(5_400.0));
+        assert_eq!(seconds("90s"), Ok(90.0));
+        assert_eq!(seconds("1s500ms"), Ok(1.5));
+    }
+
+    #[test]
+    fn a_span_that_is_none_says_how_to_write_one() {
+        for text in [
+            "",
+            "7d",
+            "5",
+            "h",
+            "-5s",
+            "1.5h",
+            "5m3",
+            "99999999999999999999h",
+            "18446744073709551615h",
+        ] {
+            let problem = text.parse::<Span>().expect_err(text);
+            assert!(problem.contains("use h, m, s"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_span_keeps_the_words_it_was_written_in() {
+        let span: Span = "90m".parse().expect("a span");
+        assert_eq!(serde_json::to_string(&span).expect("JSON"), r#""90m""#);
+        assert_eq!(span.to_string(), "90m");
+    }
+
+    #[test]
+    fn a_quantity_knows_decimal_and_binary_suffixes() {
+        let value = |text: &str| text.parse::<Quantity>().map(|quantity| quantity.value());
+        assert_eq!(value("300"), Ok(300.0));
+        assert_eq!(value("40Mi"), Ok(41_943_040.0));
+        assert_eq!(value("1.5G"), Ok(1.5e9));
+        assert_eq!(value("500m"), Ok(0.5));
+        for text in ["", "Mi", "-5", "5Q", "1.2.3", "NaN", "5 Mi"] {
+            assert!(value(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_quantity_is_read_as_a_number_or_as_text_and_written_back_alike() {
+        let number: Quantity = serde_json::from_str("300").expect("a quantity");
+        assert_eq!(number.value(), 300.0);
+        assert_eq!(serde_json::to_string(&number).expect("JSON"), "300");
+        let text: Quantity = serde_json::from_str(r#""40Mi""#).expect("a quantity");
+        assert_eq!(serde_json::to_string(&text).expect("JSON"), r#""40Mi""#);
+    }
+
+    #[test]
+    fn a_criterion_has_exactly_one_kind() {
+        let none = criterion(r#"{"name": "idle"}"#);
+        let one =
+            criterion(r#"{"name": "growth", "growth": {"signal": "Tasks", "maxPercent": 5}}"#);
+        let two = criterion(
+            r#"{"name": "both", "delta": {"signal": "Tasks", "within": 5}, "increase": {"query": "lost_total"}}"#,
+        );
+        assert!(matches!(one.kind(), Ok(CriterionKind::Growth(_))));
+        for refused in [none, two] {
+            let problem = refused.kind().expect_err("not one kind").to_string();
+            assert!(
+                problem.contains(&refused.name) && problem.contains("exactly one"),
+                "{problem}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        let trend = criterion(r#"{"name": "trend", "trend": {"signal": "Memory"}}"#)
+            .trend
+            .expect("a trend");
+        assert_eq!(trend.horizon.duration().as_secs(), 86_400);
+        assert_eq!(trend.max_percent, 5.0);
+        let increase = criterion(r#"{"name": "loss", "increase": {"query": "lost_total"}}"#)
+            .increase
+            .expect("an increase");
+        assert_eq!((increase.max, increase.durable), (0.0, false));
+    }
 }

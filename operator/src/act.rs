@@ -1,0 +1,161 @@
+//! The only place that changes the cluster, and only by what was written down.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use soak_api::{PendingIntent, SoakTest};
+
+use crate::context::{Context, Error};
+use crate::decide::{Effect, KillResult};
+use crate::record::Persisted;
+use crate::workload;
+
+/// Who fields that we apply belong to.
+const FIELD_MANAGER: &str = "soak-operator";
+
+/// What was done, as far as it has to be written down in turn.
+#[derive(Clone, Debug)]
+pub(crate) enum Done {
+    /// Nothing that needs a record.
+    Nothing,
+    /// An intent was carried out, or was not.
+    Kill(PendingIntent, KillResult),
+    /// The workload knows that it is to drain.
+    Drained,
+}
+
+/// Does what was written down.
+pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<Done, Error> {
+    let test = persisted.test.clone();
+    match persisted.into_inner() {
+        Effect::None => Ok(Done::Nothing),
+        Effect::Deploy => deploy(&test, ctx).await.map(|()| Done::Nothing),
+        Effect::Kill(intent) => kill(&test, intent, ctx).await,
+        Effect::Drain => Ok(drain(&test).await),
+        Effect::Remove => remove(&test, ctx).await.map(|()| Done::Nothing),
+    }
+}
+
+/// Deletes the pod of the intent and no other: the uid is a precondition that the API server checks.
+async fn kill(test: &SoakTest, intent: PendingIntent, ctx: &Context) -> Result<Done, Error> {
+    if !ctx.leadership.may_act() {
+        return Err(Error::NotLeading);
+    }
+    let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), &test.namespace().unwrap_or_default());
+    let params = DeleteParams {
+        grace_period_seconds: Some(intent.grace_period_seconds),
+        preconditions: Some(Preconditions {
+            uid: Some(intent.uid.clone()),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    };
+    let answer =
+        tokio::time::timeout(Duration::from_secs(5), pods.delete(&intent.pod, &params)).await;
+    let result = match answer {
+        Ok(Ok(_)) => KillResult::Accepted,
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 || status.code == 409 => {
+            KillResult::Gone
+        }
+        Ok(Err(kube::Error::Api(status))) if status.code == 403 || status.code == 422 => {
+            KillResult::Refused(status.message)
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%error, pod = intent.pod, "nobody knows whether the pod was deleted");
+            KillResult::Unknown
+        }
+        Err(_) => KillResult::Unknown,
+    };
+    ctx.metrics.chaos(&intent.kind, &result);
+    Ok(Done::Kill(intent, result))
+}
+
+async fn deploy(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
+    let namespace = test.namespace().unwrap_or_default();
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let services: Api<Service> = Api::namespaced(ctx.client.clone(), &namespace);
+    let deployments: Api<Deployment> = Api::namespaced(ctx.client.clone(), &namespace);
+    for service in workload::services(test) {
+        services
+            .patch(&service.name_any(), &params, &Patch::Apply(&service))
+            .await
+            .map_err(Error::kube("apply a Service of the workload"))?;
+    }
+    for deployment in workload::deployments(test, &ctx.images) {
+        deployments
+            .patch(&deployment.name_any(), &params, &Patch::Apply(&deployment))
+            .await
+            .map_err(Error::kube("apply a Deployment of the workload"))?;
+    }
+    Ok(())
+}
+
+async fn drain(test: &SoakTest) -> Done {
+    match tokio::time::timeout(Duration::from_secs(5), workload::drain(test)).await {
+        Ok(Ok(())) => Done::Drained,
+        Ok(Err(error)) => {
+            tracing::warn!(soaktest = test.name_any(), %error, "the workload could not be told to drain");
+            Done::Nothing
+        }
+        Err(_) => {
+            tracing::warn!(
+                soaktest = test.name_any(),
+                "the workload did not answer when told to drain"
+            );
+            Done::Nothing
+        }
+    }
+}
+
+/// Deletes what the SoakTest owns, except its journal; what is gone already is gone.
+async fn remove(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
+    let namespace = test.namespace().unwrap_or_default();
+    let deployments: Api<Deployment> = Api::namespaced(ctx.client.clone(), &namespace);
+    let services: Api<Service> = Api::namespaced(ctx.client.clone(), &namespace);
+    for deployment in workload::deployments(test, &ctx.images) {
+        remove_owned(test, &deployments, &deployment.name_any()).await?;
+    }
+    for service in workload::services(test) {
+        remove_owned(test, &services, &service.name_any()).await?;
+    }
+    Ok(())
+}
+
+/// Deletes the object of that name if it is the SoakTest's, and no other of that name that comes after it.
+async fn remove_owned<K>(test: &SoakTest, api: &Api<K>, name: &str) -> Result<(), Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let Some(object) = api
+        .get_opt(name)
+        .await
+        .map_err(Error::kube("look at the workload"))?
+    else {
+        return Ok(());
+    };
+    if !object
+        .owner_references()
+        .iter()
+        .any(|owner| Some(&owner.uid) == test.uid().as_ref())
+    {
+        return Ok(());
+    }
+    let same = Preconditions {
+        uid: object.uid(),
+        resource_version: None,
+    };
+    match api
+        .delete(name, &DeleteParams::background().preconditions(same))
+        .await
+    {
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        other => other
+            .map(|_| ())
+            .map_err(Error::kube("remove the workload")),
+    }
+}

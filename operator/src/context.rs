@@ -1,0 +1,167 @@
+//! What every reconcile works with.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use kube::runtime::events::Recorder;
+use kube::{Client, ResourceExt};
+use soak_api::SoakTest;
+use tokio::sync::Semaphore;
+
+use crate::facts::PodFacts;
+use crate::journal::Journal;
+use crate::lease::Leadership;
+use crate::metrics::Metrics;
+use crate::workload::Images;
+
+/// How many SoakTests are judged at the same time: judging holds samples in memory.
+const JUDGED_AT_ONCE: usize = 2;
+
+/// Shared by all reconciles.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    /// This process: pod and start, so that a restarted operator knows itself as another.
+    pub(crate) identity: String,
+    pub(crate) images: Images,
+    /// The Prometheus of SoakTests that name none.
+    pub(crate) prometheus: Option<String>,
+    pub(crate) pods: PodFacts,
+    pub(crate) recorder: Recorder,
+    pub(crate) metrics: Metrics,
+    pub(crate) leadership: Leadership,
+    pub(crate) judging: Semaphore,
+    pub(crate) http: reqwest::Client,
+    memory: Mutex<HashMap<String, Memory>>,
+}
+
+/// What is remembered of one SoakTest between reconciles; nothing that could not be read again.
+#[derive(Clone, Default)]
+pub(crate) struct Memory {
+    /// The SoakTest as last written, until the watch has caught up.
+    pub(crate) written: Option<Arc<SoakTest>>,
+    pub(crate) journal: Option<Arc<Journal>>,
+    asked_at: Option<Timestamp>,
+}
+
+/// Why a reconcile did not come through; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the first list of pods is not in yet")]
+    NotYetListed,
+    #[error("this operator does not lead, or not for long enough to act")]
+    NotLeading,
+    #[error("failed to {0}: {1}")]
+    Kube(&'static str, #[source] Box<kube::Error>),
+}
+
+impl Error {
+    /// Names what failed, for `map_err`.
+    pub(crate) fn kube(what: &'static str) -> impl FnOnce(kube::Error) -> Self {
+        move |error| Self::Kube(what, Box::new(error))
+    }
+
+    /// For a metric: few values.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::NotYetListed => "not_yet_listed",
+            Self::NotLeading => "not_leading",
+            Self::Kube(..) => "kube",
+        }
+    }
+}
+
+impl Context {
+    #[expect(clippy::too_many_arguments, reason = "called once, by main")]
+    pub(crate) fn new(
+        client: Client,
+        identity: String,
+        images: Images,
+        prometheus: Option<String>,
+        pods: PodFacts,
+        recorder: Recorder,
+        metrics: Metrics,
+        leadership: Leadership,
+        http: reqwest::Client,
+    ) -> Self {
+        let judging = Semaphore::new(JUDGED_AT_ONCE);
+        let memory = Mutex::default();
+        Self {
+            client,
+            identity,
+            images,
+            prometheus,
+            pods,
+            recorder,
+            metrics,
+            leadership,
+            judging,
+            http,
+            memory,
+        }
+    }
+
+    /// The instant, in whole milliseconds, as it is written everywhere.
+    #[expect(
+        clippy::unused_self,
+        reason = "the clock belongs to the context, whoever asks"
+    )]
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap_or_default()
+    }
+
+    /// The SoakTest as it was last written by us, if that is newer than what the watch has brought.
+    pub(crate) fn latest(&self, seen: &Arc<SoakTest>) -> Arc<SoakTest> {
+        let written = self.remembered(seen).written;
+        written
+            .filter(|written| version(written) > version(seen) && same(written, seen))
+            .unwrap_or_else(|| seen.clone())
+    }
+
+    pub(crate) fn remembered(&self, test: &SoakTest) -> Memory {
+        self.memory().get(&key(test)).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn remember(&self, test: &SoakTest, change: impl FnOnce(&mut Memory)) {
+        change(self.memory().entry(key(test)).or_default());
+    }
+
+    /// Forgets SoakTests that are gone.
+    pub(crate) fn keep_only(&self, alive: impl Fn(&str) -> bool) {
+        self.memory().retain(|uid, _| alive(uid));
+    }
+
+    /// Whether it is time to ask Prometheus whether it answers; remembers that it was.
+    pub(crate) fn metrics_due(&self, test: &SoakTest, now: Timestamp) -> bool {
+        let every = crate::decide::heartbeat(test).max(SignedDuration::from_secs(10));
+        let mut memory = self.memory();
+        let memory = memory.entry(key(test)).or_default();
+        let due = memory
+            .asked_at
+            .is_none_or(|asked| now.duration_since(asked) >= every);
+        if due {
+            memory.asked_at = Some(now);
+        }
+        due
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, HashMap<String, Memory>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key(test: &SoakTest) -> String {
+    test.uid().unwrap_or_default()
+}
+
+/// Resource versions are opaque, but those of one object grow in every API server there is; where one does not parse,
+/// the watch is believed.
+fn version(test: &SoakTest) -> u64 {
+    test.resource_version()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(0)
+}
+
+fn same(written: &SoakTest, seen: &SoakTest) -> bool {
+    written.uid() == seen.uid()
+}

@@ -1,0 +1,166 @@
+//! The story of one SoakTest, told again whenever something happens: observe, decide, record, act.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::{WatchStreamExt, predicates, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::json;
+use soak_api::{SOAK_TEST, SoakTest};
+
+use crate::act::{Done, act};
+use crate::context::{Context, Error};
+use crate::decide::{Decision, decide, resolve};
+use crate::observe::observe;
+use crate::record::record;
+
+/// How many SoakTests are reconciled at the same time.
+const CONCURRENCY: u16 = 16;
+
+async fn reconcile(test: Arc<SoakTest>, ctx: Arc<Context>) -> Result<Action, Error> {
+    let test = ctx.latest(&test);
+    let now = ctx.now();
+    let observed = observe(&test, &ctx, now).await?; // read everything once
+    let decision = decide(&test, &observed, now); // pure: what next, and why
+    let again = decision.again;
+    let persisted = record(&test, decision, &ctx).await?; // the only writer of status and journal
+    let written = persisted.test.clone();
+    let done = act(persisted, &ctx).await?; // the only place that changes the cluster, and only what was written down
+    match report(&written, done, &ctx) {
+        Some(decision) => {
+            record(&written, decision, &ctx).await?;
+            Ok(Action::requeue(Duration::from_millis(200)))
+        }
+        None if again.is_zero() => Ok(Action::await_change()),
+        None => Ok(Action::requeue(again)),
+    }
+}
+
+/// What was done, as it is to be written down.
+fn report(test: &SoakTest, done: Done, ctx: &Context) -> Option<Decision> {
+    match done {
+        Done::Nothing => None,
+        Done::Kill(intent, result) => resolve(test, &intent, result, ctx.now()),
+        Done::Drained => {
+            let mut status = test.status.clone()?;
+            status.drained_at = Some(ctx.now());
+            Some(Decision {
+                status,
+                ..Decision::default()
+            })
+        }
+    }
+}
+
+/// Runs until the shutdown future ends.
+pub(crate) async fn run(
+    client: Client,
+    namespace: Option<String>,
+    ctx: Arc<Context>,
+    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+) {
+    let tests: Api<DeserializeGuard<SoakTest>> = scoped(&client, namespace.as_deref());
+    let (store, writer) = reflector::store();
+    let changed = watcher(tests, watcher::Config::default())
+        .default_backoff()
+        .reflect(writer)
+        .applied_objects()
+        // Our own status writes are no reason to look again.
+        .predicate_filter(predicates::generation, Default::default());
+    let alive = store.clone();
+    let context = ctx.clone();
+    Controller::for_stream(changed, store)
+        .with_config(Config::default().concurrency(CONCURRENCY))
+        .reconcile_on(pods(&client, namespace.as_deref(), &ctx))
+        .graceful_shutdown_on(shutdown)
+        .run(guarded, after_error, ctx)
+        .for_each(|_| {
+            context.keep_only(|uid| {
+                alive
+                    .find(|test| test.meta().uid.as_deref() == Some(uid))
+                    .is_some()
+            });
+            std::future::ready(())
+        })
+        .await;
+}
+
+/// The SoakTests whose pods changed.
+fn pods(
+    client: &Client,
+    namespace: Option<&str>,
+    ctx: &Context,
+) -> impl Stream<Item = ObjectRef<DeserializeGuard<SoakTest>>> + Send + 'static {
+    let ours = watcher::Config::default().labels(SOAK_TEST);
+    let events = watcher(scoped::<Pod>(client, namespace), ours).default_backoff();
+    ctx.pods.clone().follow(events)
+}
+
+fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = kube::core::NamespaceResourceScope>,
+    K::DynamicType: Default,
+{
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// Reconciles what can be read; says of the rest, in its status, what is wrong with it.
+async fn guarded(
+    test: Arc<DeserializeGuard<SoakTest>>,
+    ctx: Arc<Context>,
+) -> Result<Action, Error> {
+    let began = Instant::now();
+    let result = match &test.0 {
+        Ok(test) => reconcile(Arc::new(test.clone()), ctx.clone()).await,
+        Err(invalid) => refuse(&test, &invalid.error, &ctx).await,
+    };
+    ctx.metrics
+        .reconciled(began.elapsed(), result.as_ref().err());
+    result
+}
+
+/// An object that admission let through and that still cannot be read ends at once, with the reason.
+async fn refuse(
+    test: &DeserializeGuard<SoakTest>,
+    problem: &str,
+    ctx: &Context,
+) -> Result<Action, Error> {
+    let resource = ApiResource::erase::<SoakTest>(&());
+    let namespace = test.meta().namespace.clone().unwrap_or_default();
+    let api: Api<DynamicObject> = Api::namespaced_with(ctx.client.clone(), &namespace, &resource);
+    let message = format!("Error: the SoakTest cannot be read: {problem}");
+    let patch = json!({"status": {"phase": "Completed", "outcome": "Error", "message": message}});
+    api.patch_status(
+        &test.name_any(),
+        &PatchParams::default(),
+        &Patch::Merge(&patch),
+    )
+    .await
+    .map_err(Error::kube("write the status"))?;
+    Ok(Action::await_change())
+}
+
+fn after_error(test: Arc<DeserializeGuard<SoakTest>>, error: &Error, _: Arc<Context>) -> Action {
+    let soaktest = test.name_any();
+    match error {
+        Error::NotYetListed => {}
+        Error::Kube(_, cause) if matches!(&**cause, kube::Error::Api(status) if status.code == 409) =>
+        {
+            tracing::debug!(soaktest, %error, "the SoakTest has changed meanwhile");
+        }
+        _ => tracing::warn!(soaktest, %error, "the reconcile did not come through"),
+    }
+    Action::requeue(match error {
+        Error::NotYetListed => Duration::from_millis(200),
+        _ => Duration::from_secs(1),
+    })
+}

@@ -1,0 +1,153 @@
+//! Health: incarnations that come and go, and what happened to them that chaos did not do.
+
+use std::collections::BTreeSet;
+
+use soak_api::HealthBreach;
+
+use super::{Draft, chaos};
+use crate::facts::PodFact;
+use crate::journal::{Entry, Incarnation, IncarnationId};
+use crate::reasons::breach as reason;
+
+/// How many breaches the status shows; the journal has all.
+const SHOWN: usize = 10;
+
+/// Writes down incarnations that are new and that are gone, and every end that chaos did not bring about.
+pub(super) fn incarnations(draft: &mut Draft<'_>) {
+    let hit: BTreeSet<String> = chaos::hit(draft.before, &draft.journal)
+        .map(str::to_owned)
+        .collect();
+    let living: Vec<Incarnation> = draft.journal.living().cloned().collect();
+    for incarnation in living {
+        let pod = draft
+            .observed
+            .pods
+            .iter()
+            .find(|pod| pod.uid == incarnation.id.uid)
+            .cloned();
+        let departed = draft.observed.departed.get(&incarnation.id.uid).cloned();
+        let planned = hit.contains(&incarnation.id.uid);
+        match pod {
+            Some(pod)
+                if pod.terminating
+                    || pod.restarts > incarnation.id.restarts
+                    || pod.disruption.is_some() =>
+            {
+                let at = draft.now;
+                draft.write(Entry::Ended {
+                    id: incarnation.id.clone(),
+                    at,
+                });
+                if !planned {
+                    unplanned(draft, &incarnation, Some(&pod));
+                }
+            }
+            Some(_) => {}
+            None => {
+                let at = draft.now;
+                draft.write(Entry::Ended {
+                    id: incarnation.id.clone(),
+                    at,
+                });
+                if !planned {
+                    unplanned(draft, &incarnation, departed.as_ref());
+                }
+            }
+        }
+    }
+    let started: Vec<_> = draft
+        .observed
+        .pods
+        .iter()
+        .filter(|pod| !pod.terminating)
+        .filter_map(incarnation)
+        .collect();
+    for incarnation in started {
+        if !draft.journal.incarnations.contains_key(&incarnation.id) {
+            draft.write(Entry::Started(incarnation));
+        }
+    }
+}
+
+fn incarnation(pod: &PodFact) -> Option<Incarnation> {
+    Some(Incarnation {
+        component: pod.component.clone(),
+        pod: pod.name.clone(),
+        id: IncarnationId {
+            uid: pod.uid.clone(),
+            restarts: pod.restarts,
+        },
+        started_at: pod.started_at?,
+    })
+}
+
+/// An end that chaos did not bring about, by what is known of it.
+fn unplanned(draft: &mut Draft<'_>, incarnation: &Incarnation, last: Option<&PodFact>) {
+    let end = last.and_then(|pod| pod.last_end.clone());
+    let exit = end
+        .as_ref()
+        .map(|(reason, code)| format!("{reason}, exit code {code}"));
+    let restarted = last.is_some_and(|pod| pod.restarts > incarnation.id.restarts);
+    let disruption = last.and_then(|pod| pod.disruption.clone());
+    let lost = last.is_some_and(|pod| draft.observed.lost_nodes.contains(&pod.node))
+        || disruption.as_deref() == Some("DeletionByTaintManager");
+    let (reason, detail) = match (disruption, end) {
+        (Some(why), _) if lost => (reason::NODE_LOST, why),
+        (Some(why), _) => (reason::EVICTED, why),
+        (None, Some((why, code))) if why == reason::OOM_KILLED => {
+            (reason::OOM_KILLED, format!("exit code {code}"))
+        }
+        (None, _) if restarted => (reason::CONTAINER_RESTARTED, exit.unwrap_or_default()),
+        (None, _) => (
+            reason::POD_DELETED,
+            exit.unwrap_or_else(|| "deleted by somebody else".to_owned()),
+        ),
+    };
+    breach(
+        draft,
+        incarnation.component.clone(),
+        incarnation.pod.clone(),
+        reason,
+        detail,
+    );
+}
+
+/// Notes something that chaos did not do, once.
+pub(super) fn breach(
+    draft: &mut Draft<'_>,
+    component: String,
+    pod: String,
+    reason: &str,
+    detail: String,
+) {
+    let breach = HealthBreach {
+        at: draft.now,
+        component,
+        pod,
+        reason: reason.to_owned(),
+        detail,
+    };
+    if draft.journal.has_breach(&breach) {
+        return;
+    }
+    draft.announce(true, "HealthBreach", describe(&breach));
+    draft.write(Entry::Breach(breach.clone()));
+    if draft.decision.status.breaches.len() < SHOWN {
+        draft.status().breaches.push(breach);
+    }
+}
+
+/// The breach in a sentence.
+pub(crate) fn describe(breach: &HealthBreach) -> String {
+    let whom = if breach.pod.is_empty() {
+        &breach.component
+    } else {
+        &breach.pod
+    };
+    let detail = if breach.detail.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", breach.detail)
+    };
+    format!("{whom}: {}{detail}", breach.reason)
+}

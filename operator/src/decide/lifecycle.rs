@@ -1,0 +1,382 @@
+//! The lifecycle: one phase after the other, and the ends that it can come to.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use soak_api::verdict::Outcome;
+use soak_api::{
+    ComponentStatus, CriterionResult, Phase, SoakOutcome, SoakTest, SoakTestStatus, WorkloadCleanup,
+};
+
+use super::{Draft, Effect, chaos, health, signed};
+use crate::plan;
+
+/// How long before the deadline a soak is ended, so that it is Completed by then.
+const LAST_CALL: SignedDuration = SignedDuration::from_secs(5);
+
+/// How often the cluster is asked again to become what was planned.
+const RETRY: SignedDuration = SignedDuration::from_secs(5);
+
+pub(super) fn step(draft: &mut Draft<'_>) {
+    if draft.test.metadata.deletion_timestamp.is_some() {
+        // Everything is owned by the SoakTest and goes with it.
+        return;
+    }
+    components(draft);
+    if running(draft.before.phase) && ended_early(draft) {
+        return;
+    }
+    match draft.before.phase {
+        Phase::Pending => begin(draft),
+        Phase::Deploying => deploy(draft),
+        Phase::WarmingUp => warm_up(draft),
+        Phase::Soaking => soak(draft),
+        Phase::Settling => settle(draft),
+        Phase::Judging => judge(draft),
+        Phase::CleaningUp => clean_up(draft),
+        Phase::Completed => {}
+    }
+}
+
+fn running(phase: Phase) -> bool {
+    phase < Phase::CleaningUp && phase != Phase::Pending
+}
+
+/// Abort, the deadline and a journal that cannot be believed end a soak in any phase.
+fn ended_early(draft: &mut Draft<'_>) -> bool {
+    if draft.test.spec.abort {
+        end(
+            draft,
+            SoakOutcome::Aborted,
+            "Aborted: spec.abort was set".to_owned(),
+        );
+        return true;
+    }
+    if let Err(error) = &draft.observed.journal {
+        end(
+            draft,
+            SoakOutcome::Inconclusive,
+            format!("Inconclusive: {error}"),
+        );
+        return true;
+    }
+    let Some(deadline) = draft.before.deadline_at else {
+        return false;
+    };
+    if draft.now < deadline - LAST_CALL {
+        draft.look_at(deadline - LAST_CALL);
+        return false;
+    }
+    let why = draft.before.message.clone();
+    match draft.before.phase {
+        Phase::Deploying => {
+            end(
+                draft,
+                SoakOutcome::Error,
+                format!("Error: the workload was not ready by the deadline: {why}"),
+            );
+        }
+        phase => end(
+            draft,
+            SoakOutcome::Inconclusive,
+            format!("Inconclusive: the deadline came while {phase:?}: {why}"),
+        ),
+    }
+    true
+}
+
+/// Draws what has to be drawn and fixes what has to be fixed, before anything is done.
+fn begin(draft: &mut Draft<'_>) {
+    let (now, spec) = (draft.now, &draft.test.spec);
+    let sum = spec.warm_up.duration() + spec.duration.duration() + spec.settle.duration();
+    let deadline = spec
+        .deadline
+        .as_ref()
+        .map_or(sum + Duration::from_secs(30 * 60), soak_api::Span::duration);
+    // The seed of a soak without one is its uid: as good as drawn, and the same if this is decided twice.
+    let seed = spec
+        .seed
+        .unwrap_or_else(|| drawn_seed(draft.test.metadata.uid.as_deref().unwrap_or_default()));
+    let status = draft.status();
+    status.seed = Some(seed);
+    status.plan_version = Some(plan::VERSION);
+    status.deadline_at = now.checked_add(signed(deadline)).ok();
+    status.times.deploying = Some(now);
+    enter(draft, Phase::Deploying, "the workload is created");
+    draft.decision.effect = Effect::Deploy;
+}
+
+/// FNV-1a over the uid (Fowler, Noll, Vo, 1991), without the sign.
+fn drawn_seed(uid: &str) -> i64 {
+    let hash = uid.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
+        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
+    });
+    i64::try_from(hash >> 11).unwrap_or(0)
+}
+
+fn deploy(draft: &mut Draft<'_>) {
+    if draft.all_ready() {
+        let now = draft.now;
+        draft.status().times.warming_up = Some(now);
+        health::incarnations(draft);
+        enter(
+            draft,
+            Phase::WarmingUp,
+            "the workload is ready and warms up",
+        );
+        return;
+    }
+    let waiting = waiting_for(draft);
+    draft.status().message = waiting;
+    draft.decision.effect = Effect::Deploy;
+    draft.look_at(draft.now + RETRY);
+}
+
+fn warm_up(draft: &mut Draft<'_>) {
+    health::incarnations(draft);
+    let Some(began) = draft.before.times.warming_up else {
+        return;
+    };
+    let over = began + signed(draft.test.spec.warm_up.duration());
+    if draft.now < over {
+        draft.look_at(over);
+        return;
+    }
+    if !draft.all_ready() {
+        let waiting = waiting_for(draft);
+        draft.status().message = waiting;
+        draft.look_at(draft.now + RETRY);
+        return;
+    }
+    let now = draft.now;
+    draft.status().times.soaking = Some(now);
+    if !chaos::start(draft) {
+        return;
+    }
+    enter(draft, Phase::Soaking, "the judged window has begun");
+}
+
+fn soak(draft: &mut Draft<'_>) {
+    absence(draft);
+    health::incarnations(draft);
+    let Some(began) = draft.before.times.soaking else {
+        return;
+    };
+    let over = began + signed(draft.test.spec.duration.duration());
+    chaos::step(draft, over);
+    if draft.now < over {
+        draft.look_at(over);
+        return;
+    }
+    if draft.decision.status.chaos.pending.is_some() {
+        return;
+    }
+    let now = draft.now;
+    draft.status().times.settling = Some(now);
+    draft.status().chaos.next_at = None;
+    enter(
+        draft,
+        Phase::Settling,
+        "the judged window is over, the workload recovers and drains",
+    );
+}
+
+fn settle(draft: &mut Draft<'_>) {
+    absence(draft);
+    health::incarnations(draft);
+    chaos::recover(draft);
+    let Some(began) = draft.before.times.settling else {
+        return;
+    };
+    let over = began + signed(draft.test.spec.settle.duration());
+    let recovering = draft
+        .decision
+        .status
+        .chaos
+        .recovering
+        .as_ref()
+        .is_some_and(|r| !r.overdue);
+    if draft.before.drained_at.is_none() && !recovering {
+        draft.decision.effect = Effect::Drain;
+        draft.look_at(draft.now + RETRY);
+    }
+    if draft.now < over || recovering {
+        draft.look_at(over.max(draft.now + SignedDuration::from_secs(1)));
+        return;
+    }
+    chaos::close(draft);
+    let now = draft.now;
+    draft.status().times.judging = Some(now);
+    draft.decision.effect = Effect::None;
+    enter(
+        draft,
+        Phase::Judging,
+        "the criteria are held against what was measured",
+    );
+}
+
+fn judge(draft: &mut Draft<'_>) {
+    match draft.observed.judged.clone() {
+        Some(Ok(criteria)) => {
+            let outcome = Outcome::worst(criteria.iter().map(|c| c.outcome));
+            let message = summary(outcome, &criteria);
+            draft.status().criteria = criteria;
+            end(draft, outcome.into(), message);
+        }
+        Some(Err(problem)) => {
+            draft.status().message = problem;
+            draft.look_at(draft.now + RETRY);
+        }
+        None => draft.look_at(draft.now + RETRY),
+    }
+}
+
+/// The first criterion that made the outcome what it is, in its own words.
+fn summary(outcome: Outcome, criteria: &[CriterionResult]) -> String {
+    let decisive: Vec<_> = criteria.iter().filter(|c| c.outcome == outcome).collect();
+    match (outcome, decisive.as_slice()) {
+        (Outcome::Passed, all) => format!("Passed: all {} criteria are proven to hold", all.len()),
+        (_, [first, rest @ ..]) => {
+            let more = if rest.is_empty() {
+                String::new()
+            } else {
+                format!(" (and {} more)", rest.len())
+            };
+            format!("{outcome:?}: {}: {}{more}", first.name, first.sentence)
+        }
+        (_, []) => format!("{outcome:?}: nothing was judged"),
+    }
+}
+
+fn clean_up(draft: &mut Draft<'_>) {
+    let keep = match draft.test.spec.cleanup.workload {
+        WorkloadCleanup::Keep => true,
+        WorkloadCleanup::KeepOnFailure => draft.before.outcome != Some(SoakOutcome::Passed),
+        WorkloadCleanup::Delete => false,
+    };
+    let late = draft
+        .before
+        .deadline_at
+        .is_some_and(|deadline| draft.now >= deadline);
+    if keep || late || draft.observed.pods.is_empty() {
+        let now = draft.now;
+        draft.status().times.completed = Some(now);
+        draft.status().phase = Phase::Completed;
+        let (outcome, message) = (draft.before.outcome, draft.before.message.clone());
+        draft.announce(outcome != Some(SoakOutcome::Passed), "Completed", message);
+        if late && !keep {
+            draft.decision.effect = Effect::Remove;
+        }
+        return;
+    }
+    draft.decision.effect = Effect::Remove;
+    draft.look_at(draft.now + RETRY);
+}
+
+/// Sets the outcome, once, and lets the workload be removed.
+pub(super) fn end(draft: &mut Draft<'_>, outcome: SoakOutcome, message: String) {
+    chaos::close(draft);
+    let now = draft.now;
+    let status = draft.status();
+    status.outcome = Some(outcome);
+    status.times.cleaning_up = Some(now);
+    enter(draft, Phase::CleaningUp, message);
+    draft.look_at(now);
+}
+
+fn enter(draft: &mut Draft<'_>, phase: Phase, message: impl Into<String>) {
+    let message = message.into();
+    let reason = match phase {
+        Phase::Pending => "Pending",
+        Phase::Deploying => "Deploying",
+        Phase::WarmingUp => "WarmingUp",
+        Phase::Soaking => "Soaking",
+        Phase::Settling => "Settling",
+        Phase::Judging => "Judging",
+        Phase::CleaningUp => "CleaningUp",
+        Phase::Completed => "Completed",
+    };
+    draft.announce(false, reason, message.clone());
+    let generation = draft.test.metadata.generation;
+    let status = draft.status();
+    status.phase = phase;
+    status.message = message;
+    status.observed_generation = generation;
+    draft.look_at(draft.now);
+}
+
+/// Time in which nobody was there: since another operator process last wrote, or since this one last could.
+fn absence(draft: &mut Draft<'_>) {
+    let Some(seen) = draft.before.presence.seen_at else {
+        return;
+    };
+    let gap = draft.now.duration_since(seen);
+    let another = draft.before.presence.operator != draft.observed.operator;
+    if another || gap > 3 * super::heartbeat(draft.test) {
+        draft.status().presence.absent_milliseconds +=
+            i64::try_from(gap.as_millis().max(0)).unwrap_or(i64::MAX / 2);
+    }
+}
+
+fn components(draft: &mut Draft<'_>) {
+    if draft.before.phase >= Phase::CleaningUp {
+        return;
+    }
+    let components = draft.observed.components.iter().map(|c| ComponentStatus {
+        name: c.name.to_owned(),
+        desired: c.replicas,
+        ready: u32::try_from(draft.ready(c.name)).unwrap_or(u32::MAX),
+    });
+    draft.decision.status.components = components.collect();
+}
+
+/// Which component is not ready, and what its pods say about that.
+fn waiting_for(draft: &Draft<'_>) -> String {
+    let missing = draft
+        .observed
+        .components
+        .iter()
+        .find(|c| draft.ready(c.name) < c.replicas as usize);
+    let Some(component) = missing else {
+        return "the workload is ready".to_owned();
+    };
+    let mut why = draft
+        .observed
+        .pods
+        .iter()
+        .filter(|p| p.component == component.name && !p.serves())
+        .map(|pod| match (&pod.waiting, &pod.last_end) {
+            (Some((reason, detail)), _) if reason != "ContainerCreating" => {
+                format!(": {}: {reason} {detail}", pod.name)
+            }
+            (_, Some((reason, code))) => format!(": {}: {reason}, exit code {code}", pod.name),
+            _ => String::new(),
+        });
+    let why = why.find(|why| !why.is_empty()).unwrap_or_default();
+    format!(
+        "{} of {} {} pods are ready{why}",
+        draft.ready(component.name),
+        component.replicas,
+        component.name
+    )
+}
+
+/// How much of warm-up, duration and settle has gone, in percent.
+pub(super) fn progress(test: &SoakTest, status: &SoakTestStatus, now: Timestamp) -> String {
+    let spec = &test.spec;
+    let percent = match (status.phase, status.times.warming_up) {
+        (Phase::Pending | Phase::Deploying, _) | (_, None) => 0.0,
+        (Phase::Judging | Phase::CleaningUp | Phase::Completed, _) => {
+            return if status.times.judging.is_some() {
+                "100%".to_owned()
+            } else {
+                status.progress.clone()
+            };
+        }
+        (_, Some(began)) => {
+            let total = spec.warm_up.duration() + spec.duration.duration() + spec.settle.duration();
+            100.0 * now.duration_since(began).as_secs_f64() / total.as_secs_f64()
+        }
+    };
+    format!("{:.0}%", percent.clamp(0.0, 99.0).floor())
+}

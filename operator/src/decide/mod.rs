@@ -1,0 +1,186 @@
+//! Decides what comes next and why: pure, total, without client, clock or randomness.
+//!
+//! [`decide`] takes the SoakTest as it was last written, what was observed, and the instant, and answers with the
+//! status to write, the entries to journal before it, and what to do once both are written. Each phase has its part of
+//! the lifecycle below; what chaos and health add to it is in files of their own.
+
+mod chaos;
+mod conditions;
+mod health;
+mod lifecycle;
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use soak_api::{PendingIntent, Phase, SoakTest, SoakTestStatus};
+
+pub(crate) use chaos::{KillResult, resolve};
+pub(crate) use health::describe as describe_breach;
+
+use crate::journal::{Entry, Journal};
+use crate::observe::Observed;
+
+/// What comes next.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Decision {
+    /// The status to write.
+    pub(crate) status: SoakTestStatus,
+    /// What to write into the journal before it.
+    pub(crate) journal: Vec<Entry>,
+    /// What to do once both are written.
+    pub(crate) effect: Effect,
+    /// What to tell people.
+    pub(crate) announcements: Vec<Announcement>,
+    /// When to look again, if nothing happens before.
+    pub(crate) again: Duration,
+}
+
+/// What is done to the cluster.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) enum Effect {
+    /// Nothing.
+    #[default]
+    None,
+    /// Create the workload, or bring it to what is planned.
+    Deploy,
+    /// Carry out the intent that is written down.
+    Kill(PendingIntent),
+    /// Tell the workload to finish what it has and to start nothing new.
+    Drain,
+    /// Remove the workload.
+    Remove,
+}
+
+/// An event of Kubernetes to publish.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Announcement {
+    /// Whether somebody should look.
+    pub(crate) warning: bool,
+    /// In PascalCase.
+    pub(crate) reason: &'static str,
+    /// For people.
+    pub(crate) note: String,
+}
+
+/// The decision in the making.
+struct Draft<'a> {
+    test: &'a SoakTest,
+    observed: &'a Observed,
+    now: Timestamp,
+    before: &'a SoakTestStatus,
+    /// The journal as it will be once this decision is written.
+    journal: Journal,
+    decision: Decision,
+}
+
+/// What comes next for `test`, and why.
+pub(crate) fn decide(test: &SoakTest, observed: &Observed, now: Timestamp) -> Decision {
+    let before = test.status.clone().unwrap_or_default();
+    let journal = observed
+        .journal
+        .as_ref()
+        .map_or_else(|_| Journal::default(), |journal| (**journal).clone());
+    let mut draft = Draft {
+        test,
+        observed,
+        now,
+        before: &before,
+        journal,
+        decision: Decision {
+            status: before.clone(),
+            ..Decision::default()
+        },
+    };
+    lifecycle::step(&mut draft);
+    conditions::update(&mut draft);
+    draft.finish()
+}
+
+impl Draft<'_> {
+    fn status(&mut self) -> &mut SoakTestStatus {
+        &mut self.decision.status
+    }
+
+    fn write(&mut self, entry: Entry) {
+        self.journal.add(entry.clone());
+        self.decision.journal.push(entry);
+    }
+
+    fn announce(&mut self, warning: bool, reason: &'static str, note: impl Into<String>) {
+        self.decision.announcements.push(Announcement {
+            warning,
+            reason,
+            note: note.into(),
+        });
+    }
+
+    /// Look again at `at` at the latest.
+    fn look_at(&mut self, at: Timestamp) {
+        let wait = at
+            .duration_since(self.now)
+            .max(SignedDuration::from_millis(1))
+            .unsigned_abs();
+        self.decision.again = if self.decision.again.is_zero() {
+            wait
+        } else {
+            self.decision.again.min(wait)
+        };
+    }
+
+    fn ready(&self, component: &str) -> usize {
+        self.observed
+            .pods
+            .iter()
+            .filter(|pod| pod.component == component && pod.serves())
+            .count()
+    }
+
+    fn desired(&self, component: &str) -> usize {
+        self.observed
+            .components
+            .iter()
+            .find(|c| c.name == component)
+            .map_or(0, |c| c.replicas as usize)
+    }
+
+    fn all_ready(&self) -> bool {
+        self.observed
+            .components
+            .iter()
+            .all(|c| self.ready(c.name) >= c.replicas as usize)
+    }
+
+    /// Writes are for changes: what moves by itself, such as progress, is brought along with them and once a heartbeat.
+    fn finish(mut self) -> Decision {
+        let heartbeat = heartbeat(self.test);
+        let seen = self.before.presence.seen_at;
+        let due = seen.is_none_or(|at| self.now.duration_since(at) >= heartbeat);
+        if self.decision.status.phase != Phase::Completed {
+            self.look_at(seen.filter(|_| !due).unwrap_or(self.now) + heartbeat);
+        }
+        let changed = self.decision.status != *self.before || !self.decision.journal.is_empty();
+        if changed || (due && self.decision.status.phase != Phase::Completed) {
+            let (now, operator) = (self.now, self.observed.operator.clone());
+            let progress = lifecycle::progress(self.test, &self.decision.status, now);
+            let status = self.status();
+            status.presence.seen_at = Some(now);
+            status.presence.operator = operator;
+            status.progress = progress;
+        }
+        self.decision
+    }
+}
+
+/// How often the operator shows that it is there: once a minute, more often in a soak so short that a minute matters.
+pub(crate) fn heartbeat(test: &SoakTest) -> SignedDuration {
+    if test.spec.duration.duration() < Duration::from_secs(20 * 60) {
+        SignedDuration::from_secs(10)
+    } else {
+        SignedDuration::from_secs(60)
+    }
+}
+
+/// A span of the spec as a signed duration; spans are far below what that can hold.
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::from_hours(24 * 3_650))
+}

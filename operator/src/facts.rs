@@ -1,0 +1,258 @@
+//! What the operator keeps of the workload's pods: a few facts each instead of whole objects.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::{Stream, StreamExt};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::ResourceExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher;
+use soak_api::{COMPONENT, PROTECT, SOAK_TEST, SoakTest};
+
+/// The facts of one pod that decisions are made on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct PodFact {
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    pub(crate) component: String,
+    pub(crate) created_at: Timestamp,
+    /// When its container last started.
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) ready: bool,
+    pub(crate) terminating: bool,
+    pub(crate) protected: bool,
+    pub(crate) restarts: u32,
+    pub(crate) node: String,
+    /// Why its container last ended, such as `OOMKilled` or `Error`, and its exit code.
+    pub(crate) last_end: Option<(String, i32)>,
+    /// Why its container does not run, such as `ImagePullBackOff`, and the image or message.
+    pub(crate) waiting: Option<(String, String)>,
+    /// Why Kubernetes itself took it away, such as `EvictionByEvictionAPI`; `Evicted` for a kubelet's eviction.
+    pub(crate) disruption: Option<String>,
+}
+
+impl PodFact {
+    /// Ready and not on its way out.
+    pub(crate) fn serves(&self) -> bool {
+        self.ready && !self.terminating
+    }
+
+    fn of(pod: &Pod) -> Option<(SoakTestKey, Self)> {
+        let labels = pod.labels();
+        let test = labels.get(SOAK_TEST)?;
+        let status = pod.status.as_ref();
+        let container = status
+            .and_then(|s| s.container_statuses.as_ref())
+            .and_then(|c| c.first());
+        let ready = status
+            .and_then(|s| s.conditions.as_ref())
+            .is_some_and(|c| c.iter().any(|c| c.type_ == "Ready" && c.status == "True"));
+        let disruption = status.and_then(|s| {
+            let target = s
+                .conditions
+                .iter()
+                .flatten()
+                .find(|c| c.type_ == "DisruptionTarget" && c.status == "True");
+            target
+                .and_then(|c| c.reason.clone())
+                .or_else(|| s.reason.clone().filter(|r| r == "Evicted"))
+        });
+        let fact = Self {
+            name: pod.name_any(),
+            uid: pod.uid().unwrap_or_default(),
+            component: labels.get(COMPONENT).cloned().unwrap_or_default(),
+            created_at: pod.creation_timestamp().map(|t| t.0).unwrap_or_default(),
+            started_at: container.and_then(started_at),
+            ready,
+            terminating: pod.metadata.deletion_timestamp.is_some(),
+            protected: labels.get(PROTECT).is_some_and(|v| v == "true"),
+            restarts: container
+                .and_then(|c| u32::try_from(c.restart_count).ok())
+                .unwrap_or(0),
+            node: pod
+                .spec
+                .as_ref()
+                .and_then(|s| s.node_name.clone())
+                .unwrap_or_default(),
+            last_end: container.and_then(last_end),
+            waiting: container.and_then(waiting),
+            disruption,
+        };
+        Some(((pod.namespace().unwrap_or_default(), test.clone()), fact))
+    }
+}
+
+fn started_at(container: &ContainerStatus) -> Option<Timestamp> {
+    container
+        .state
+        .as_ref()?
+        .running
+        .as_ref()?
+        .started_at
+        .as_ref()
+        .map(|t| t.0)
+}
+
+fn last_end(container: &ContainerStatus) -> Option<(String, i32)> {
+    let ended = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| {
+        state
+            .as_ref()
+            .and_then(|s| s.terminated.as_ref())
+            .map(|t| (t.reason.clone().unwrap_or_default(), t.exit_code))
+    };
+    ended(&container.state).or_else(|| ended(&container.last_state))
+}
+
+fn waiting(container: &ContainerStatus) -> Option<(String, String)> {
+    let waiting = container.state.as_ref()?.waiting.as_ref()?;
+    let reason = waiting.reason.clone()?;
+    let detail = if reason.contains("Image") {
+        container.image.clone()
+    } else {
+        waiting.message.clone().unwrap_or_default()
+    };
+    Some((reason, detail))
+}
+
+/// Namespace and name of a SoakTest.
+pub(crate) type SoakTestKey = (String, String);
+
+/// The pods of every SoakTest, as the watch last told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PodFacts {
+    inner: Arc<Mutex<Known>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The first list has been read: before, a pod that is not there may well be there.
+    listed: bool,
+    pods: HashMap<SoakTestKey, BTreeMap<String, PodFact>>,
+    /// The last facts of pods that are gone, by uid, until the last pod of their SoakTest has gone too.
+    departed: HashMap<SoakTestKey, HashMap<String, PodFact>>,
+    relisted: HashMap<SoakTestKey, BTreeMap<String, PodFact>>,
+}
+
+impl PodFacts {
+    /// The pods of a SoakTest and the last facts of those that are gone; `None` before the first list is in.
+    pub(crate) fn of(&self, key: &SoakTestKey) -> Option<(Vec<PodFact>, HashMap<String, PodFact>)> {
+        let known = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        known.listed.then(|| {
+            let pods = known
+                .pods
+                .get(key)
+                .map(|pods| pods.values().cloned().collect())
+                .unwrap_or_default();
+            (pods, known.departed.get(key).cloned().unwrap_or_default())
+        })
+    }
+
+    /// Follows a watch of pods and yields the SoakTests whose facts changed.
+    pub(crate) fn follow(
+        self,
+        events: impl Stream<Item = watcher::Result<watcher::Event<Pod>>> + Send,
+    ) -> impl Stream<Item = ObjectRef<DeserializeGuard<SoakTest>>> + Send {
+        events.flat_map(move |event| {
+            let changed = match event {
+                Ok(event) => self.apply(event),
+                Err(error) => {
+                    tracing::warn!(%error, "the watch of pods broke, and is taken up again");
+                    Vec::new()
+                }
+            };
+            futures::stream::iter(
+                changed
+                    .into_iter()
+                    .map(|(namespace, name)| ObjectRef::new(&name).within(&namespace)),
+            )
+        })
+    }
+
+    fn apply(&self, event: watcher::Event<Pod>) -> Vec<SoakTestKey> {
+        let mut known = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            watcher::Event::Apply(pod) => {
+                let Some((key, fact)) = PodFact::of(&pod) else {
+                    return Vec::new();
+                };
+                let before = known
+                    .pods
+                    .entry(key.clone())
+                    .or_default()
+                    .insert(fact.uid.clone(), fact.clone());
+                if before.as_ref() == Some(&fact) {
+                    Vec::new()
+                } else {
+                    vec![key]
+                }
+            }
+            watcher::Event::Delete(pod) => {
+                let Some((key, fact)) = PodFact::of(&pod) else {
+                    return Vec::new();
+                };
+                known.leave(&key, fact);
+                vec![key]
+            }
+            watcher::Event::Init => {
+                known.relisted.clear();
+                Vec::new()
+            }
+            watcher::Event::InitApply(pod) => {
+                if let Some((key, fact)) = PodFact::of(&pod) {
+                    known
+                        .relisted
+                        .entry(key)
+                        .or_default()
+                        .insert(fact.uid.clone(), fact);
+                }
+                Vec::new()
+            }
+            watcher::Event::InitDone => {
+                let listed = std::mem::take(&mut known.relisted);
+                let before = std::mem::replace(&mut known.pods, listed);
+                for (key, pods) in before {
+                    for (uid, fact) in pods {
+                        if !known
+                            .pods
+                            .get(&key)
+                            .is_some_and(|now| now.contains_key(&uid))
+                        {
+                            known
+                                .departed
+                                .entry(key.clone())
+                                .or_default()
+                                .insert(uid, fact);
+                        }
+                    }
+                }
+                known.listed = true;
+                known
+                    .pods
+                    .keys()
+                    .chain(known.departed.keys())
+                    .cloned()
+                    .collect()
+            }
+        }
+    }
+}
+
+impl Known {
+    fn leave(&mut self, key: &SoakTestKey, fact: PodFact) {
+        if let Some(pods) = self.pods.get_mut(key) {
+            pods.remove(&fact.uid);
+            if pods.is_empty() {
+                self.pods.remove(key);
+                self.departed.remove(key);
+                return;
+            }
+        }
+        self.departed
+            .entry(key.clone())
+            .or_default()
+            .insert(fact.uid.clone(), fact);
+    }
+}

@@ -1,0 +1,175 @@
+//! Judging: what Prometheus and the journal say, brought into the form that the verdict takes.
+
+mod evidence;
+mod prometheus;
+mod series;
+mod signals;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use soak_api::verdict::{self, Judgement, Outcome, SeriesGrowth};
+use soak_api::{CriterionKind, CriterionResult, GrowthRow, SoakTest};
+
+use self::prometheus::Prometheus;
+use self::series::Observation;
+use crate::context::Context;
+use crate::journal::Journal;
+
+/// The client that all queries share.
+pub(crate) fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(60))
+        .build()
+}
+
+/// Whether Prometheus answers at all.
+pub(crate) async fn probe(test: &SoakTest, ctx: &Context) -> Result<(), String> {
+    let prometheus = open(test, ctx)?;
+    let answer = tokio::time::timeout(
+        Duration::from_secs(5),
+        prometheus.instant("vector(1)", ctx.now()),
+    )
+    .await;
+    match answer {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!(
+            "Prometheus at {} does not answer within 5s",
+            prometheus.url()
+        )),
+    }
+}
+
+/// Judges every criterion, health and evidence first. An error is worth another try: nothing is judged on it.
+pub(crate) async fn judge(
+    test: &SoakTest,
+    journal: &Journal,
+    ctx: &Context,
+    _now: Timestamp,
+) -> Result<Vec<CriterionResult>, String> {
+    let _one_of_few = ctx
+        .judging
+        .acquire()
+        .await
+        .map_err(|_| "the operator is stopping".to_owned())?;
+    let observation = Observation::of(test, journal).ok_or("the soak has no window to judge")?;
+    let mut results = vec![evidence::health(test, journal)];
+    let prometheus = match open(test, ctx) {
+        Ok(prometheus) => prometheus,
+        Err(problem) => return Err(problem),
+    };
+    results.push(
+        evidence::evidence(test, journal, &observation, &prometheus)
+            .await
+            .map_err(|e| e.to_string())?,
+    );
+    for criterion in &test.spec.criteria {
+        let result = match criterion.kind() {
+            Ok(kind) => {
+                let run = signals::run(test, &kind, &observation, &prometheus)
+                    .await
+                    .map_err(|e| e.to_string())?;
+                row(
+                    &criterion.name,
+                    kind_name(&kind),
+                    verdict::judge(&kind, &run),
+                )
+            }
+            Err(problem) => undecided(&criterion.name, "unknown", problem.to_string()),
+        };
+        results.push(result);
+    }
+    Ok(results)
+}
+
+fn open(test: &SoakTest, ctx: &Context) -> Result<Prometheus, String> {
+    let named = test
+        .spec
+        .metrics
+        .prometheus
+        .as_ref()
+        .map(|prometheus| prometheus.url.clone());
+    let url = named.or_else(|| ctx.prometheus.clone()).ok_or(
+        "there is no Prometheus to ask: set spec.metrics.prometheus.url, or give the operator one (PROMETHEUS_URL)",
+    )?;
+    Prometheus::open(&url, &ctx.http, ctx.metrics.clone()).map_err(|error| error.to_string())
+}
+
+fn kind_name(kind: &CriterionKind) -> &'static str {
+    match kind {
+        CriterionKind::Growth(_) => "growth",
+        CriterionKind::Trend(_) => "trend",
+        CriterionKind::Increase(_) => "increase",
+        CriterionKind::Threshold(_) => "threshold",
+        CriterionKind::Delta(_) => "delta",
+    }
+}
+
+fn row(name: &str, kind: &str, judgement: Judgement) -> CriterionResult {
+    let finite = |number: &f64| number.is_finite();
+    CriterionResult {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        outcome: judgement.outcome,
+        sentence: judgement.sentence,
+        component: judgement.component,
+        estimate: judgement.estimate.filter(finite),
+        interval: judgement
+            .interval
+            .filter(|i| i.low.is_finite() && i.high.is_finite()),
+        limit: Some(judgement.limit).filter(finite),
+        unit: judgement.unit.to_owned(),
+        samples: judgement.samples as u64,
+        incarnations: u32::try_from(judgement.incarnations).unwrap_or(u32::MAX),
+        worst_pods: judgement
+            .worst_pods
+            .into_iter()
+            .filter_map(growth_row)
+            .take(5)
+            .collect(),
+        contributions: judgement
+            .contributions
+            .into_iter()
+            .filter_map(growth_row)
+            .take(10)
+            .collect(),
+        excluded: judgement.excluded.into_iter().take(5).collect(),
+    }
+}
+
+fn growth_row(growth: SeriesGrowth) -> Option<GrowthRow> {
+    let interval = growth
+        .interval
+        .filter(|i| i.low.is_finite() && i.high.is_finite());
+    growth.growth.is_finite().then_some(GrowthRow {
+        name: growth.name,
+        growth: growth.growth,
+        interval,
+    })
+}
+
+/// A row of plain words.
+fn worded(name: &str, kind: &str, outcome: Outcome, sentence: String) -> CriterionResult {
+    CriterionResult {
+        name: name.to_owned(),
+        kind: kind.to_owned(),
+        outcome,
+        sentence,
+        component: None,
+        estimate: None,
+        interval: None,
+        limit: None,
+        unit: String::new(),
+        samples: 0,
+        incarnations: 0,
+        worst_pods: Vec::new(),
+        contributions: Vec::new(),
+        excluded: Vec::new(),
+    }
+}
+
+fn undecided(name: &str, kind: &str, sentence: String) -> CriterionResult {
+    worded(name, kind, Outcome::Inconclusive, sentence)
+}

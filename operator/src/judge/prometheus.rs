@@ -1,0 +1,397 @@
+//! Asks Prometheus, and takes nothing for granted: no answer, a partial answer and an empty answer are three things.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use prometheus_http_query::Client;
+use serde::Deserialize;
+use soak_api::verdict::Sample;
+
+use crate::metrics::Metrics;
+
+/// The most that one answer may be; samples are asked for in chunks well below it.
+const ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// How many samples are asked for at a time.
+const SAMPLES_AT_ONCE: f64 = 100_000.0;
+
+/// How many points of one series Prometheus gives at a time, with some room below its own limit of 11,000.
+const POINTS_AT_ONCE: u32 = 10_000;
+
+/// A Prometheus server.
+pub(super) struct Prometheus {
+    client: Client,
+    url: String,
+    metrics: Metrics,
+}
+
+/// One series.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Series {
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) samples: Vec<Sample>,
+}
+
+/// What was asked for, and what Prometheus said against it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Answer {
+    pub(super) series: Vec<Series>,
+    /// Such as a partial response; data with a warning are not all the data.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("Prometheus at {url} cannot be reached: {cause}")]
+    Unreachable { url: String, cause: String },
+    #[error("Prometheus at {url} refused {query:?}: {cause}")]
+    Refused {
+        url: String,
+        query: String,
+        cause: String,
+    },
+    #[error("Prometheus at {url} answered {query:?} with more than {} MiB", ANSWER_BYTES / 1024 / 1024)]
+    TooLarge { url: String, query: String },
+    #[error("what answers at {url} is not Prometheus: {cause}")]
+    NotPrometheus { url: String, cause: String },
+}
+
+#[derive(Deserialize)]
+struct Body {
+    status: String,
+    #[serde(default)]
+    error: String,
+    #[serde(default)]
+    warnings: Vec<String>,
+    data: Option<Data>,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    #[serde(rename = "resultType")]
+    result_type: String,
+    #[serde(default)]
+    result: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct RawSeries {
+    #[serde(default)]
+    metric: BTreeMap<String, String>,
+    #[serde(default)]
+    values: Vec<(f64, String)>,
+    value: Option<(f64, String)>,
+}
+
+impl Prometheus {
+    pub(super) fn open(url: &str, http: &reqwest::Client, metrics: Metrics) -> Result<Self, Error> {
+        let base = url.trim_end_matches('/');
+        let client = Client::from(http.clone(), base).map_err(|error| Error::Unreachable {
+            url: url.to_owned(),
+            cause: root(&error),
+        })?;
+        Ok(Self {
+            client,
+            url: url.to_owned(),
+            metrics,
+        })
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The value of an expression at one instant.
+    pub(super) async fn instant(&self, query: &str, at: Timestamp) -> Result<Answer, Error> {
+        let request = self.client.query(query).query("time", seconds(at));
+        self.ask(query, request.get_raw()).await
+    }
+
+    /// The samples of a plain selector as they were scraped, both ends included.
+    pub(super) async fn raw(
+        &self,
+        selector: &str,
+        from: Timestamp,
+        to: Timestamp,
+        step: Duration,
+    ) -> Result<Answer, Error> {
+        let whole = to.duration_since(from).as_millis().max(1);
+        let counted = self
+            .instant(&format!("count(last_over_time({selector}[{whole}ms]))"), to)
+            .await?;
+        let count = counted
+            .series
+            .first()
+            .and_then(|s| s.samples.first())
+            .map_or(1.0, |s| s.v.max(1.0));
+        let chunk = Duration::from_secs_f64(
+            (SAMPLES_AT_ONCE / count).max(10.0) * step.as_secs_f64().max(0.1),
+        );
+        let mut answer = Answer::default();
+        for (start, end) in chunks(from, to, chunk) {
+            let range = end.duration_since(start).as_millis().max(1);
+            // Prometheus 2 includes the left edge and 3 does not: one more millisecond, and doubles are dropped later.
+            answer.join(
+                self.instant(&format!("{selector}[{}ms]", range + 1), end)
+                    .await?,
+            );
+        }
+        Ok(answer)
+    }
+
+    /// The values of an expression at every step, both ends included.
+    pub(super) async fn range(
+        &self,
+        query: &str,
+        from: Timestamp,
+        to: Timestamp,
+        step: Duration,
+    ) -> Result<Answer, Error> {
+        let mut answer = Answer::default();
+        for (start, end) in chunks(from, to, step * POINTS_AT_ONCE) {
+            let request = self.client.query_range(
+                query,
+                start.as_second(),
+                end.as_second(),
+                step.as_secs_f64(),
+            );
+            answer.join(self.ask(query, request.get_raw()).await?);
+        }
+        Ok(answer)
+    }
+
+    async fn ask(
+        &self,
+        query: &str,
+        request: impl Future<Output = Result<reqwest::Response, prometheus_http_query::Error>>,
+    ) -> Result<Answer, Error> {
+        let began = Instant::now();
+        let answer = self.read(query, request).await;
+        self.metrics.queried(began.elapsed(), answer.is_ok());
+        answer
+    }
+
+    async fn read(
+        &self,
+        query: &str,
+        request: impl Future<Output = Result<reqwest::Response, prometheus_http_query::Error>>,
+    ) -> Result<Answer, Error> {
+        let url = || self.url.clone();
+        let unreachable = |cause: String| Error::Unreachable { url: url(), cause };
+        let mut response = request.await.map_err(|error| unreachable(root(&error)))?;
+        let status = response.status();
+        let mut body = Vec::new();
+        while let Some(part) = response
+            .chunk()
+            .await
+            .map_err(|error| unreachable(root(&error)))?
+        {
+            if body.len() + part.len() > ANSWER_BYTES {
+                return Err(Error::TooLarge {
+                    url: url(),
+                    query: query.to_owned(),
+                });
+            }
+            body.extend_from_slice(&part);
+        }
+        decode(&body).map_err(|problem| match problem {
+            Problem::Refused(cause) => Error::Refused {
+                url: url(),
+                query: query.to_owned(),
+                cause,
+            },
+            Problem::Malformed(_) if status.is_server_error() => {
+                unreachable(format!("HTTP status {status}"))
+            }
+            Problem::Malformed(cause) => Error::NotPrometheus {
+                url: url(),
+                cause: format!("HTTP status {status}: {cause}"),
+            },
+        })
+    }
+}
+
+impl Answer {
+    /// Adds a later part: series are told apart by their labels.
+    fn join(&mut self, part: Self) {
+        for series in part.series {
+            match self
+                .series
+                .iter_mut()
+                .find(|known| known.labels == series.labels)
+            {
+                Some(known) => known.samples.extend(series.samples),
+                None => self.series.push(series),
+            }
+        }
+        for series in &mut self.series {
+            series.samples.sort_by(|a, b| a.t.total_cmp(&b.t));
+            series
+                .samples
+                .dedup_by(|a, b| a.t.to_bits() == b.t.to_bits());
+        }
+        for warning in part.warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
+}
+
+enum Problem {
+    Refused(String),
+    Malformed(String),
+}
+
+fn decode(body: &[u8]) -> Result<Answer, Problem> {
+    let malformed = |error: serde_json::Error| Problem::Malformed(error.to_string());
+    let body: Body = serde_json::from_slice(body).map_err(malformed)?;
+    if body.status != "success" {
+        return Err(Problem::Refused(body.error));
+    }
+    let data = body
+        .data
+        .ok_or_else(|| Problem::Malformed("there are no data".to_owned()))?;
+    let series = match data.result_type.as_str() {
+        "matrix" | "vector" => {
+            let raw: Vec<RawSeries> = serde_json::from_value(data.result).map_err(malformed)?;
+            raw.into_iter().map(RawSeries::into_series).collect()
+        }
+        "scalar" => {
+            let value: (f64, String) = serde_json::from_value(data.result).map_err(malformed)?;
+            vec![
+                RawSeries {
+                    metric: BTreeMap::new(),
+                    values: Vec::new(),
+                    value: Some(value),
+                }
+                .into_series(),
+            ]
+        }
+        other => {
+            return Err(Problem::Malformed(format!(
+                "{other} is not a kind of result that can be judged"
+            )));
+        }
+    };
+    Ok(Answer {
+        series,
+        warnings: body.warnings,
+    })
+}
+
+impl RawSeries {
+    fn into_series(self) -> Series {
+        let samples = self
+            .values
+            .into_iter()
+            .chain(self.value)
+            .map(|(t, v)| Sample { t, v: number(&v) })
+            .collect();
+        Series {
+            labels: self.metric,
+            samples,
+        }
+    }
+}
+
+/// Prometheus writes `+Inf`, `-Inf` and `NaN`; what it never writes counts as NaN, which nothing passes on.
+fn number(text: &str) -> f64 {
+    text.parse().unwrap_or(f64::NAN)
+}
+
+fn chunks(from: Timestamp, to: Timestamp, length: Duration) -> Vec<(Timestamp, Timestamp)> {
+    let length = SignedDuration::try_from(length).unwrap_or(SignedDuration::from_hours(24));
+    let mut chunks = Vec::new();
+    let mut start = from;
+    while start < to {
+        let end = start.checked_add(length).unwrap_or(to).min(to);
+        chunks.push((start, end));
+        start = end;
+    }
+    chunks
+}
+
+fn seconds(at: Timestamp) -> String {
+    format!("{:.3}", at.as_millisecond() as f64 / 1_000.0)
+}
+
+/// The innermost cause: the outer ones only say that a request failed.
+fn root(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Result<Answer, Problem> {
+        decode(body.as_bytes())
+    }
+
+    #[test]
+    fn a_matrix_keeps_its_timestamps_and_its_strange_values() {
+        let body = r#"{"status":"success","data":{"resultType":"matrix","result":[
+            {"metric":{"pod":"a"},"values":[[1.5,"1"],[2.5,"NaN"],[3.5,"+Inf"]]}]}}"#;
+        let Ok(answer) = read(body) else {
+            panic!("readable")
+        };
+        let values: Vec<_> = answer.series[0]
+            .samples
+            .iter()
+            .map(|s| (s.t, s.v))
+            .collect();
+        assert_eq!(values[0], (1.5, 1.0));
+        assert!(values[1].1.is_nan());
+        assert_eq!(values[2], (3.5, f64::INFINITY));
+    }
+
+    #[test]
+    fn warnings_are_kept() {
+        let body = r#"{"status":"success","warnings":["partial"],"data":{"resultType":"vector","result":[]}}"#;
+        let Ok(answer) = read(body) else {
+            panic!("readable")
+        };
+        assert_eq!(answer.warnings, ["partial"]);
+    }
+
+    #[test]
+    fn a_refusal_carries_the_reason() {
+        let body = r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
+        assert!(matches!(read(body), Err(Problem::Refused(cause)) if cause == "parse error"));
+    }
+
+    #[test]
+    fn a_page_that_is_not_prometheus_is_malformed() {
+        assert!(matches!(read("<html>"), Err(Problem::Malformed(_))));
+        assert!(matches!(read("{}"), Err(Problem::Malformed(_))));
+    }
+
+    #[test]
+    fn parts_are_joined_without_doubles() {
+        let part = |times: &[f64]| Answer {
+            series: vec![Series {
+                labels: BTreeMap::new(),
+                samples: times.iter().map(|t| Sample { t: *t, v: 1.0 }).collect(),
+            }],
+            warnings: vec!["slow".into()],
+        };
+        let mut whole = part(&[1.0, 2.0]);
+        whole.join(part(&[2.0, 3.0]));
+        assert_eq!(whole.series[0].samples.len(), 3);
+        assert_eq!(whole.warnings, ["slow"]);
+    }
+
+    #[test]
+    fn chunks_cover_the_whole_stretch() {
+        let at = |s| Timestamp::from_second(s).expect("in range");
+        let parts = chunks(at(0), at(25), Duration::from_secs(10));
+        assert_eq!(parts, [(at(0), at(10)), (at(10), at(20)), (at(20), at(25))]);
+    }
+}

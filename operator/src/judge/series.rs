@@ -1,0 +1,236 @@
+//! The soak as the journal tells it, and Prometheus' series split by incarnation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use soak_api::verdict::{ChaosEvent, Component, IncarnationSeries, Run, Window};
+use soak_api::{EventResult, SoakTest};
+
+use super::prometheus::Answer;
+use crate::journal::{Incarnation, Journal};
+use crate::workload;
+
+/// What the journal and the status know of the soak.
+pub(super) struct Observation {
+    /// Warm-up began; data are asked for from here on.
+    pub(super) from: Timestamp,
+    pub(super) window: (Timestamp, Timestamp),
+    pub(super) settled: Timestamp,
+    pub(super) components: Vec<workload::Component>,
+    /// Incarnations by pod, first start first, each with its end.
+    pods: BTreeMap<String, Vec<(Incarnation, Option<Timestamp>)>>,
+    events: Vec<ChaosEvent>,
+}
+
+impl Observation {
+    /// `None` where the soak never came to its window.
+    pub(super) fn of(test: &SoakTest, journal: &Journal) -> Option<Self> {
+        let times = &test.status.as_ref()?.times;
+        let mut pods: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        let ends = planned_ends(journal);
+        for (incarnation, end) in journal.incarnations.values() {
+            // An event's instant is more exact than the moment at which the pod was seen to be going.
+            let end = ends.get(incarnation.id.uid.as_str()).copied().or(*end);
+            pods.entry(incarnation.pod.clone())
+                .or_default()
+                .push((incarnation.clone(), end));
+        }
+        for incarnations in pods.values_mut() {
+            incarnations.sort_by_key(|(incarnation, _)| incarnation.started_at);
+        }
+        let done = |result| matches!(result, EventResult::Injected | EventResult::Presumed);
+        let mut events: Vec<_> = journal
+            .events
+            .values()
+            .filter(|event| done(event.result))
+            .map(|event| ChaosEvent {
+                at: seconds(event.injected_at.unwrap_or(event.planned_at)),
+                recovered_at: event.recovered_at.map(seconds),
+                kind: event.kind.clone(),
+                component: event.component.clone(),
+                pod: event.pod.clone(),
+            })
+            .collect();
+        events.sort_by(|a, b| a.at.total_cmp(&b.at));
+        Some(Self {
+            from: times.warming_up?,
+            window: (times.soaking?, times.settling?),
+            settled: times.judging?,
+            components: workload::components(&test.spec.workload),
+            pods,
+            events,
+        })
+    }
+
+    /// A run without series yet.
+    pub(super) fn run(&self, test: &SoakTest) -> Run {
+        let judged = self.components.iter().filter(|component| component.judged);
+        Run {
+            window: Window {
+                start: seconds(self.window.0),
+                end: seconds(self.window.1),
+            },
+            settle_end: seconds(self.settled),
+            warm_up_seconds: test.spec.warm_up.duration().as_secs_f64(),
+            step_seconds: test.spec.metrics.step.duration().as_secs_f64(),
+            cooldown_seconds: workload::cooldown_seconds(&test.spec.workload),
+            components: judged
+                .map(|c| Component {
+                    name: c.name.to_owned(),
+                    replicas: c.replicas,
+                })
+                .collect(),
+            series: Vec::new(),
+            events: self.events.clone(),
+            gaps: Vec::new(),
+        }
+    }
+
+    /// The matchers of the soak's own pods.
+    pub(super) fn matchers(&self, test: &SoakTest) -> String {
+        let names: Vec<_> = self
+            .components
+            .iter()
+            .map(|component| component.name)
+            .collect();
+        format!(
+            "namespace=\"{}\",pod=~\"{}-(?:{})-[a-z0-9]+-[a-z0-9]+\"",
+            test.namespace().unwrap_or_default(),
+            test.name_any(),
+            names.join("|")
+        )
+    }
+
+    /// Splits an answer by incarnation, keeping the labels named. An incarnation of a component that answered at all and
+    /// that has no samples of its own is there with none. What the journal does not know is a gap.
+    pub(super) fn split(&self, answer: Answer, keep: &[&str], run: &mut Run) {
+        run.gaps.extend(
+            answer
+                .warnings
+                .iter()
+                .map(|warning| format!("Prometheus warns: {warning}")),
+        );
+        let mut unknown = BTreeSet::new();
+        let mut answered = BTreeSet::new();
+        for series in answer.series {
+            let pod = series.labels.get("pod").cloned().unwrap_or_default();
+            let Some(incarnations) = self.pods.get(&pod) else {
+                unknown.insert(pod);
+                continue;
+            };
+            let labels: BTreeMap<_, _> = keep
+                .iter()
+                .filter_map(|name| {
+                    series
+                        .labels
+                        .get(*name)
+                        .map(|value| ((*name).to_owned(), value.clone()))
+                })
+                .collect();
+            for (place, (incarnation, end)) in incarnations.iter().enumerate() {
+                let start = if place == 0 {
+                    f64::NEG_INFINITY
+                } else {
+                    seconds(incarnation.started_at)
+                };
+                let next = incarnations
+                    .get(place + 1)
+                    .map_or(f64::INFINITY, |(next, _)| seconds(next.started_at));
+                let samples: Vec<_> = series
+                    .samples
+                    .iter()
+                    .filter(|sample| sample.t >= start && sample.t < next)
+                    .copied()
+                    .collect();
+                if !samples.is_empty() {
+                    answered.insert(incarnation.id.clone());
+                    run.series
+                        .push(self.series(place, incarnation, *end, labels.clone(), samples));
+                }
+            }
+        }
+        let components: BTreeSet<_> = run
+            .series
+            .iter()
+            .map(|series| series.component.clone())
+            .collect();
+        for incarnations in self.pods.values() {
+            for (place, (incarnation, end)) in incarnations.iter().enumerate() {
+                if components.contains(&incarnation.component)
+                    && !answered.contains(&incarnation.id)
+                {
+                    run.series.push(self.series(
+                        place,
+                        incarnation,
+                        *end,
+                        BTreeMap::new(),
+                        Vec::new(),
+                    ));
+                }
+            }
+        }
+        if let Some(first) = unknown.first() {
+            run.gaps.push(format!(
+                "{} pods are not in the journal, such as {first}",
+                unknown.len()
+            ));
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as the counterpart of split")]
+    fn series(
+        &self,
+        place: usize,
+        incarnation: &Incarnation,
+        end: Option<Timestamp>,
+        labels: BTreeMap<String, String>,
+        samples: Vec<soak_api::verdict::Sample>,
+    ) -> IncarnationSeries {
+        IncarnationSeries {
+            component: incarnation.component.clone(),
+            pod: incarnation.pod.clone(),
+            incarnation: u32::try_from(place + 1).unwrap_or(u32::MAX),
+            started_at: seconds(incarnation.started_at),
+            ended_at: end.map(seconds),
+            labels,
+            samples,
+        }
+    }
+
+    /// Every incarnation of a judged component, with its life inside the window, in seconds.
+    pub(super) fn lives(&self) -> Vec<(String, f64, f64)> {
+        let judged: BTreeSet<_> = self
+            .components
+            .iter()
+            .filter(|c| c.judged)
+            .map(|c| c.name)
+            .collect();
+        let window = (seconds(self.window.0), seconds(self.window.1));
+        let all = self.pods.values().flatten();
+        all.filter(|(incarnation, _)| judged.contains(incarnation.component.as_str()))
+            .map(|(incarnation, end)| {
+                let start = seconds(incarnation.started_at).max(window.0);
+                (
+                    incarnation.pod.clone(),
+                    start,
+                    end.map_or(window.1, seconds).min(window.1),
+                )
+            })
+            .filter(|(_, start, end)| end > start)
+            .collect()
+    }
+}
+
+fn planned_ends(journal: &Journal) -> BTreeMap<&str, Timestamp> {
+    journal
+        .events
+        .values()
+        .filter_map(|event| Some((event.uid.as_str(), event.injected_at?)))
+        .collect()
+}
+
+/// Seconds since the Unix epoch.
+pub(super) fn seconds(at: Timestamp) -> f64 {
+    at.as_millisecond() as f64 / 1_000.0
+}

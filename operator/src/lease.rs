@@ -1,0 +1,196 @@
+//! Leadership by a Lease of our own: one operator acts, the others wait.
+//!
+//! A leader may change the cluster only while its Lease has more time left than a request may take, and its process
+//! ends when it loses it. The holder is the pod's uid: a container that restarts in the same pod takes its Lease up
+//! again at once, because its predecessor is dead; another pod waits until the Lease has run out or is released.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use tokio::sync::watch;
+
+const NAME: &str = "soak-operator";
+
+/// How long a Lease is good for after its last renewal.
+const DURATION: Duration = Duration::from_secs(15);
+
+/// How often it is renewed, and asked for.
+const RENEW_EVERY: Duration = Duration::from_secs(4);
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long one request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Until when this process leads; it is extended as the Lease is renewed.
+#[derive(Clone, Debug)]
+pub(crate) struct Leadership {
+    until: watch::Receiver<Option<Instant>>,
+}
+
+impl Leadership {
+    /// Whether the Lease outlasts a request that begins now.
+    pub(crate) fn may_act(&self) -> bool {
+        self.until
+            .borrow()
+            .is_some_and(|until| until > Instant::now() + REQUEST_TIMEOUT)
+    }
+
+    /// Waits until this process leads.
+    pub(crate) async fn acquired(&mut self) {
+        // The keeper lives as long as the process; if it is gone, so is all hope to lead.
+        if self.until.wait_for(Option::is_some).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Asks for the Lease, then keeps it.
+pub(crate) struct Keeper {
+    leases: Api<Lease>,
+    holder: String,
+    until: watch::Sender<Option<Instant>>,
+    /// Whom we saw holding it, by renewal, and since when: time is measured here, not read off another's clock.
+    rival: Option<(Option<MicroTime>, Instant)>,
+}
+
+impl Keeper {
+    pub(crate) fn new(client: Client, namespace: &str, holder: String) -> (Self, Leadership) {
+        let (until, receiver) = watch::channel(None);
+        let leases = Api::namespaced(client, namespace);
+        (
+            Self {
+                leases,
+                holder,
+                until,
+                rival: None,
+            },
+            Leadership { until: receiver },
+        )
+    }
+
+    /// Returns when leadership is lost, which has to end the process.
+    pub(crate) async fn keep(&mut self) {
+        loop {
+            let asked_at = Instant::now();
+            match tokio::time::timeout(REQUEST_TIMEOUT, self.ask()).await {
+                Ok(Ok(true)) => {
+                    self.until.send_replace(Some(asked_at + DURATION));
+                }
+                Ok(Ok(false)) if self.until.borrow().is_some() => {
+                    tracing::error!("another operator holds the lease");
+                    return;
+                }
+                Ok(Ok(false)) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "failed to renew the lease"),
+                Err(_) => {
+                    tracing::warn!("the API server did not answer in time to renew the lease")
+                }
+            }
+            let until = *self.until.borrow();
+            match until {
+                Some(until) if until <= Instant::now() + REQUEST_TIMEOUT => {
+                    tracing::error!("the lease runs out and could not be renewed");
+                    return;
+                }
+                Some(_) => tokio::time::sleep_until((asked_at + RENEW_EVERY).into()).await,
+                None => tokio::time::sleep(ASK_EVERY).await,
+            }
+        }
+    }
+
+    /// Lets the next operator take over at once.
+    pub(crate) async fn release(&mut self) {
+        if self.until.send_replace(None).is_none() {
+            return;
+        }
+        let released = async {
+            let mut lease = self.leases.get(NAME).await?;
+            if holder_of(&lease) == Some(&self.holder) {
+                lease.spec.get_or_insert_default().holder_identity = None;
+                self.leases
+                    .replace(NAME, &PostParams::default(), &lease)
+                    .await?;
+            }
+            Ok::<_, kube::Error>(())
+        };
+        match tokio::time::timeout(Duration::from_secs(2), released).await {
+            Ok(Ok(())) => tracing::info!("the lease is released"),
+            _ => tracing::warn!("the lease could not be released, it runs out by itself"),
+        }
+    }
+
+    /// Takes or renews the Lease if nobody else holds it; a conflict means that somebody else was faster.
+    async fn ask(&mut self) -> Result<bool, kube::Error> {
+        let now = MicroTime(Timestamp::now());
+        let Some(mut lease) = self.leases.get_opt(NAME).await? else {
+            let lease = Lease {
+                metadata: ObjectMeta {
+                    name: Some(NAME.into()),
+                    ..ObjectMeta::default()
+                },
+                spec: Some(self.spec(None, now)),
+            };
+            return won(self.leases.create(&PostParams::default(), &lease).await);
+        };
+        let holder = holder_of(&lease).cloned();
+        if holder.as_ref() != Some(&self.holder) && holder.is_some() && !self.rival_is_dead(&lease)
+        {
+            return Ok(false);
+        }
+        lease.spec = Some(self.spec(lease.spec.as_ref(), now));
+        won(self
+            .leases
+            .replace(NAME, &PostParams::default(), &lease)
+            .await)
+    }
+
+    fn rival_is_dead(&mut self, lease: &Lease) -> bool {
+        let renewed = lease.spec.as_ref().and_then(|spec| spec.renew_time.clone());
+        match &self.rival {
+            Some((seen, since)) if *seen == renewed => since.elapsed() > DURATION,
+            _ => {
+                self.rival = Some((renewed, Instant::now()));
+                false
+            }
+        }
+    }
+
+    fn spec(&self, before: Option<&LeaseSpec>, now: MicroTime) -> LeaseSpec {
+        let kept = before.filter(|spec| spec.holder_identity.as_ref() == Some(&self.holder));
+        let transitions = before.and_then(|spec| spec.lease_transitions).unwrap_or(0);
+        LeaseSpec {
+            acquire_time: kept
+                .and_then(|spec| spec.acquire_time.clone())
+                .or(Some(now.clone())),
+            holder_identity: Some(self.holder.clone()),
+            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+            lease_transitions: Some(if kept.is_some() {
+                transitions
+            } else {
+                transitions + 1
+            }),
+            renew_time: Some(now),
+            ..LeaseSpec::default()
+        }
+    }
+}
+
+fn holder_of(lease: &Lease) -> Option<&String> {
+    lease
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.holder_identity.as_ref())
+        .filter(|holder| !holder.is_empty())
+}
+
+fn won(answer: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
+    match answer {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,174 @@
+//! The operator's own metrics, in the conventions of Prometheus.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use soak_api::SoakTest;
+
+use crate::context::Error;
+use crate::decide::KillResult;
+
+/// All of them; clones share their values.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    registry: Arc<Registry>,
+    reconciles: Histogram,
+    errors: Family<Kind, Counter>,
+    transitions: Family<Phase, Counter>,
+    outcomes: Family<Outcome, Counter>,
+    chaos: Family<ChaosLabels, Counter>,
+    queries: Histogram,
+    query_errors: Counter,
+    leader: Gauge,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Phase {
+    phase: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Outcome {
+    outcome: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ChaosLabels {
+    r#type: String,
+    result: &'static str,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::with_prefix("soak_operator");
+        let seconds = || Histogram::new(exponential_buckets(0.001, 2.0, 14));
+        let mut metrics = Self {
+            registry: Arc::default(),
+            reconciles: seconds(),
+            errors: Family::default(),
+            transitions: Family::default(),
+            outcomes: Family::default(),
+            chaos: Family::default(),
+            queries: seconds(),
+            query_errors: Counter::default(),
+            leader: Gauge::default(),
+        };
+        registry.register(
+            "reconcile_seconds",
+            "How long reconciles take",
+            metrics.reconciles.clone(),
+        );
+        registry.register(
+            "reconcile_errors",
+            "Reconciles that failed, by kind",
+            metrics.errors.clone(),
+        );
+        registry.register(
+            "phase_transitions",
+            "Phases entered, by phase",
+            metrics.transitions.clone(),
+        );
+        registry.register(
+            "outcomes",
+            "SoakTests ended, by outcome",
+            metrics.outcomes.clone(),
+        );
+        registry.register(
+            "chaos_events",
+            "Chaos events carried out, by type and result",
+            metrics.chaos.clone(),
+        );
+        registry.register(
+            "prometheus_query_seconds",
+            "How long Prometheus takes to answer",
+            metrics.queries.clone(),
+        );
+        registry.register(
+            "prometheus_query_errors",
+            "Queries that Prometheus did not answer",
+            metrics.query_errors.clone(),
+        );
+        registry.register(
+            "leader",
+            "Whether this process leads",
+            metrics.leader.clone(),
+        );
+        metrics.registry = Arc::new(registry);
+        metrics
+    }
+
+    /// In the text format.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    pub(crate) fn reconciled(&self, took: Duration, error: Option<&Error>) {
+        self.reconciles.observe(took.as_secs_f64());
+        if let Some(error) = error {
+            self.errors
+                .get_or_create(&Kind { kind: error.kind() })
+                .inc();
+        }
+    }
+
+    /// Counts the phase and the outcome that a status write brought.
+    pub(crate) fn transition(&self, before: &SoakTest, after: &SoakTest) {
+        let (old, new) = (before.status.as_ref(), after.status.as_ref());
+        let Some(new) = new else { return };
+        if old.map(|s| s.phase) != Some(new.phase) {
+            self.transitions
+                .get_or_create(&Phase {
+                    phase: format!("{:?}", new.phase),
+                })
+                .inc();
+        }
+        if let (None, Some(outcome)) = (old.and_then(|s| s.outcome), new.outcome) {
+            self.outcomes
+                .get_or_create(&Outcome {
+                    outcome: format!("{outcome:?}"),
+                })
+                .inc();
+        }
+    }
+
+    pub(crate) fn chaos(&self, kind: &str, result: &KillResult) {
+        let result = match result {
+            KillResult::Accepted => "injected",
+            KillResult::Gone => "gone",
+            KillResult::Refused(_) => "refused",
+            KillResult::Unknown => "unknown",
+        };
+        self.chaos
+            .get_or_create(&ChaosLabels {
+                r#type: kind.to_owned(),
+                result,
+            })
+            .inc();
+    }
+
+    pub(crate) fn queried(&self, took: Duration, answered: bool) {
+        self.queries.observe(took.as_secs_f64());
+        if !answered {
+            self.query_errors.inc();
+        }
+    }
+
+    pub(crate) fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+}

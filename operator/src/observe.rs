@@ -1,0 +1,111 @@
+//! Reads everything that one decision needs, once, into one plain value.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Node;
+use kube::{Api, ResourceExt};
+use soak_api::{CriterionResult, Phase, SoakTest};
+
+use crate::context::{Context, Error};
+use crate::facts::PodFact;
+use crate::journal::{Journal, JournalError};
+use crate::{judge, record, workload};
+
+/// What the operator sees of one SoakTest at one instant.
+#[derive(Clone, Debug)]
+pub(crate) struct Observed {
+    /// The operator process that looks.
+    pub(crate) operator: String,
+    /// The workload as it is planned.
+    pub(crate) components: Vec<workload::Component>,
+    /// Its pods as they are.
+    pub(crate) pods: Vec<PodFact>,
+    /// The last facts of pods that are gone, by uid.
+    pub(crate) departed: HashMap<String, PodFact>,
+    /// Nodes that are lost or drained, as far as a pod has gone with them.
+    pub(crate) lost_nodes: HashSet<String>,
+    /// The journal as it is written.
+    pub(crate) journal: Result<Arc<Journal>, JournalError>,
+    /// Whether Prometheus answers; `None` where it was not asked this time.
+    pub(crate) metrics: Option<Result<(), String>>,
+    /// The verdict; `None` outside of judging.
+    pub(crate) judged: Option<Result<Vec<CriterionResult>, String>>,
+}
+
+/// Reads the pods from the watch, the journal from memory or the cluster, and asks Prometheus where it is time to.
+pub(crate) async fn observe(
+    test: &SoakTest,
+    ctx: &Context,
+    now: Timestamp,
+) -> Result<Observed, Error> {
+    let key = (test.namespace().unwrap_or_default(), test.name_any());
+    let (pods, departed) = ctx.pods.of(&key).ok_or(Error::NotYetListed)?;
+    let journal = record::journal(test, ctx).await?;
+    let status = test.status.clone().unwrap_or_default();
+    let judged = match (status.phase, &journal) {
+        (Phase::Judging, Ok(journal)) => Some(judge::judge(test, journal, ctx, now).await),
+        _ => None,
+    };
+    let asked = matches!(
+        status.phase,
+        Phase::WarmingUp | Phase::Soaking | Phase::Settling
+    );
+    let metrics = if asked && ctx.metrics_due(test, now) {
+        Some(judge::probe(test, ctx).await)
+    } else {
+        None
+    };
+    Ok(Observed {
+        operator: ctx.identity.clone(),
+        components: workload::components(&test.spec.workload),
+        lost_nodes: lost_nodes(&pods, &departed, ctx).await,
+        pods,
+        departed,
+        journal,
+        metrics,
+        judged,
+    })
+}
+
+/// Of the nodes that Kubernetes took pods away from, those that are gone, not ready or closed for scheduling.
+async fn lost_nodes(
+    pods: &[PodFact],
+    departed: &HashMap<String, PodFact>,
+    ctx: &Context,
+) -> HashSet<String> {
+    let disrupted = departed
+        .values()
+        .chain(pods)
+        .filter(|pod| pod.disruption.is_some() && !pod.node.is_empty());
+    let names: HashSet<_> = disrupted.map(|pod| pod.node.clone()).collect();
+    let nodes: Api<Node> = Api::all(ctx.client.clone());
+    let mut lost = HashSet::new();
+    for name in names {
+        match nodes.get_opt(&name).await {
+            Ok(Some(node)) if serves(&node) => {}
+            Ok(_) => {
+                lost.insert(name);
+            }
+            // Not allowed to look, or no answer: the pod's own reason has to do.
+            Err(error) => tracing::debug!(%error, node = name, "failed to look at a node"),
+        }
+    }
+    lost
+}
+
+fn serves(node: &Node) -> bool {
+    let open = !node
+        .spec
+        .as_ref()
+        .and_then(|s| s.unschedulable)
+        .unwrap_or(false);
+    let conditions = node
+        .status
+        .iter()
+        .flat_map(|s| s.conditions.iter().flatten());
+    open && conditions
+        .into_iter()
+        .any(|c| c.type_ == "Ready" && c.status == "True")
+}

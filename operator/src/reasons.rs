@@ -1,0 +1,36 @@
+//! The words that conditions, events and records use, in one place: people alert on them.
+
+/// Types of conditions.
+pub(crate) mod condition {
+    pub(crate) const WORKLOAD_READY: &str = "WorkloadReady";
+    pub(crate) const METRICS_AVAILABLE: &str = "MetricsAvailable";
+    pub(crate) const CHAOS_HEALTHY: &str = "ChaosHealthy";
+    pub(crate) const COMPLETE: &str = "Complete";
+    pub(crate) const PASSED: &str = "Passed";
+}
+
+/// Why an event was not carried out, or not in the ordinary way.
+pub(crate) mod chaos {
+    pub(crate) const SUSPENDED: &str = "Suspended";
+    pub(crate) const NOT_RECOVERED: &str = "NotRecovered";
+    pub(crate) const MISSED: &str = "Missed";
+    pub(crate) const PROTECTED: &str = "Protected";
+    pub(crate) const TOO_FEW_READY: &str = "TooFewReady";
+    pub(crate) const NO_CANDIDATE: &str = "NoCandidate";
+    pub(crate) const LATE: &str = "Late";
+    pub(crate) const TOO_LATE: &str = "TooLate";
+    pub(crate) const POD_GONE: &str = "PodGone";
+    pub(crate) const UNCONFIRMED: &str = "Unconfirmed";
+    pub(crate) const ENDED: &str = "Ended";
+    pub(crate) const REFUSED: &str = "Refused";
+}
+
+/// What happened to the workload that chaos did not do.
+pub(crate) mod breach {
+    pub(crate) const CONTAINER_RESTARTED: &str = "ContainerRestarted";
+    pub(crate) const OOM_KILLED: &str = "OOMKilled";
+    pub(crate) const EVICTED: &str = "Evicted";
+    pub(crate) const POD_DELETED: &str = "PodDeleted";
+    pub(crate) const NOT_RECOVERED: &str = "NotRecovered";
+    pub(crate) const NODE_LOST: &str = "NodeLost";
+}

@@ -1,0 +1,147 @@
+//! Brings the parts together and takes them down again.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use kube::Client;
+use kube::runtime::events::{Recorder, Reporter};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, LogFormat};
+use crate::context::Context;
+use crate::controller;
+use crate::facts::PodFacts;
+use crate::judge;
+use crate::lease::Keeper;
+use crate::metrics::Metrics;
+use crate::server::{Readiness, serve};
+use crate::workload::Images;
+
+/// Waits to lead, then looks after SoakTests until it is told to stop, or until it no longer leads, which is an error.
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    log_to_stdout(config.log_format);
+    // Two providers in one process would panic at the first handshake.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let metrics = Metrics::new();
+    let readiness = Readiness::default();
+    let server = tokio::spawn(serve(config.http_addr, metrics.clone(), readiness.clone()));
+    let client = Client::try_default()
+        .await
+        .context("failed to find the cluster")?;
+    let stop = stopped_by_signal()?;
+    let holder = config
+        .pod_uid
+        .clone()
+        .unwrap_or_else(|| config.pod_name.clone());
+    let (mut keeper, leadership) = Keeper::new(client.clone(), &config.pod_namespace, holder);
+    readiness.set();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        "started, waiting to lead"
+    );
+    let work = {
+        let (mut leadership, metrics, stop) = (leadership.clone(), metrics.clone(), stop.clone());
+        async move {
+            leadership.acquired().await;
+            metrics.leads(true);
+            tracing::info!("leading");
+            look_after_soaktests(client, &config, leadership, metrics, stop).await
+        }
+    };
+    let outcome = tokio::select! {
+        result = work => result,
+        () = keeper.keep() => Err(anyhow::anyhow!("leadership is lost")),
+        () = stop.cancelled() => Ok(()),
+        result = server => Err(anyhow::anyhow!("the HTTP server ended: {result:?}")),
+    };
+    keeper.release().await;
+    outcome
+}
+
+async fn look_after_soaktests(
+    client: Client,
+    config: &Config,
+    leadership: crate::lease::Leadership,
+    metrics: Metrics,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let reporter = Reporter {
+        controller: "soak-operator".into(),
+        instance: Some(config.pod_name.clone()),
+    };
+    let recorder = Recorder::new(client.clone(), reporter);
+    // Each start is another one: a gap between two of them is time in which nobody was there.
+    let identity = format!("{}/{}", config.pod_name, Timestamp::now().as_millisecond());
+    let http = judge::http_client().context("failed to make an HTTP client")?;
+    let images = Images {
+        worker: config.sim_worker_image.clone(),
+        producer: config.sim_producer_image.clone(),
+        nats: config.nats_image.clone(),
+    };
+    let named: Vec<_> = config
+        .watch_namespaces
+        .iter()
+        .map(|n| n.trim().to_owned())
+        .filter(|n| !n.is_empty())
+        .collect();
+    let scopes: Vec<_> = if named.is_empty() {
+        vec![None]
+    } else {
+        named.into_iter().map(Some).collect()
+    };
+    let controllers = scopes.into_iter().map(|namespace| {
+        let ctx = Context::new(
+            client.clone(),
+            identity.clone(),
+            images.clone(),
+            config.prometheus_url.clone().filter(|url| !url.is_empty()),
+            PodFacts::default(),
+            recorder.clone(),
+            metrics.clone(),
+            leadership.clone(),
+            http.clone(),
+        );
+        controller::run(
+            client.clone(),
+            namespace,
+            Arc::new(ctx),
+            stop.clone().cancelled_owned(),
+        )
+    });
+    futures::future::join_all(controllers).await;
+    Ok(())
+}
+
+/// Cancelled on SIGTERM and on Ctrl-C.
+fn stopped_by_signal() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?;
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("told to stop");
+        told.cancel();
+    });
+    Ok(stop)
+}
+
+fn log_to_stdout(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new("info,kube_runtime=warn,async_nats=warn")
+    });
+    let log = tracing_subscriber::fmt().with_env_filter(filter);
+    match format {
+        LogFormat::Json => log
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .init(),
+        LogFormat::Pretty => log.compact().init(),
+    }
+}
