@@ -211,3 +211,65 @@ fn doubt(samples: &[Sample]) -> (f64, f64) {
         (independent - 1.0).max(1.0),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::criterion::Signal;
+    use crate::simulator::{still, worker};
+    use crate::{CriterionKind, IncarnationSeries};
+
+    fn judged(series: Vec<IncarnationSeries>) -> Judgement {
+        let delta = Delta {
+            signal: Signal::Tasks,
+            within: "5".parse().expect("a quantity"),
+        };
+        crate::judge(
+            &CriterionKind::Delta(delta),
+            &still(&[("worker", 2)], series),
+        )
+    }
+
+    fn ends_at(after: f64) -> Vec<IncarnationSeries> {
+        let level = move |t: f64| if t < 1250.0 { 20.0 } else { after };
+        vec![
+            worker("a", 900.0, 1340.0, level),
+            worker("b", 900.0, 1340.0, level),
+        ]
+    }
+
+    #[test]
+    fn a_component_that_comes_back_passes() {
+        let judgement = judged(ends_at(22.0));
+        assert_eq!(judgement.outcome, Outcome::Passed, "{}", judgement.sentence);
+        assert_eq!(judgement.estimate, Some(4.0));
+    }
+
+    #[test]
+    fn it_fails_in_both_directions() {
+        assert_eq!(judged(ends_at(23.0)).outcome, Outcome::Failed);
+        assert_eq!(judged(ends_at(17.0)).outcome, Outcome::Failed);
+    }
+
+    #[test]
+    fn a_missing_pod_is_no_smaller_total() {
+        let mut series = ends_at(20.0);
+        series[0].samples.retain(|sample| sample.t < 1300.0);
+        let judgement = judged(series);
+        assert_eq!(judgement.outcome, Outcome::Inconclusive);
+        assert!(
+            judgement.sentence.contains("0 times"),
+            "{}",
+            judgement.sentence
+        );
+    }
+
+    #[test]
+    fn a_restarted_pod_takes_its_predecessors_place() {
+        let mut series = ends_at(20.0);
+        series.pop();
+        series.push(worker("b", 900.0, 1100.0, |_| 20.0));
+        series.push(worker("c", 1103.0, 1340.0, |_| 20.0));
+        assert_eq!(judged(series).outcome, Outcome::Passed);
+    }
+}

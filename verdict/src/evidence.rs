@@ -19,7 +19,7 @@ const LEAST_POD_TIME: f64 = 0.5;
 const BLOCK_STEPS: f64 = 5.0;
 
 /// Blocks are at least this share of the window long: more of them would cost time and tell nothing new.
-const BLOCKS_A_WINDOW: f64 = 60.0;
+const BLOCKS_A_WINDOW: f64 = 30.0;
 
 /// The blocks that are left over when each incarnation has taken its level and its slope, over all incarnations.
 const LEAST_FREEDOM: usize = 4;

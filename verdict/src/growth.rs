@@ -58,3 +58,207 @@ pub(crate) fn percent_bound(limit: f64, base: Option<f64>, times: f64) -> Bound 
         pod_factor: factor,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::{Soak, still, worker};
+    use crate::{ChaosEvent, CriterionKind, Outcome, Signal};
+
+    fn tasks(max_percent: Option<f64>, max_absolute: Option<&str>) -> Growth {
+        Growth {
+            signal: Signal::Tasks,
+            max_percent,
+            max_absolute: max_absolute.map(|text| text.parse().expect("a quantity")),
+        }
+    }
+
+    fn five_percent(run: &Run) -> Judgement {
+        crate::judge(&CriterionKind::Growth(tasks(Some(5.0), None)), run)
+    }
+
+    fn leaks(pod: &str, from: f64, to: f64) -> crate::IncarnationSeries {
+        worker(pod, from, to, move |t| 18.0 + ((t - from) / 10.0).floor())
+    }
+
+    #[test]
+    fn counts_that_never_change_grow_by_exactly_nothing() {
+        let pods = ["a", "b"].map(|pod| worker(pod, 900.0, 1340.0, |_| 10.0));
+        let run = still(&[("worker", 2)], pods.to_vec());
+        let judgement = crate::judge(&CriterionKind::Growth(tasks(Some(0.0), Some("0"))), &run);
+        assert_eq!(judgement.outcome, Outcome::Passed);
+        let interval = judgement.interval.expect("an interval");
+        assert_eq!((interval.low, interval.high), (0.0, 0.0));
+        assert_eq!(judgement.incarnations, 2);
+        assert_eq!(
+            judgement.sentence,
+            "worker tasks did not grow over 5m (interval 0 tasks to 0 tasks), limit 0 tasks; 0 % to 0 % against a limit of 0 %."
+        );
+    }
+
+    #[test]
+    fn restart_resets_do_not_hide_a_leak() {
+        let mut series = Vec::new();
+        for pod in 0..4 {
+            for life in 0..4 {
+                let from = 900.0 + f64::from(pod) * 27.0 + f64::from(life) * 110.0;
+                let to = (from + 109.0).min(1340.0);
+                series.push(leaks(&format!("worker-{pod}-{life}"), from, to));
+            }
+        }
+        let judgement = five_percent(&still(&[("worker", 4)], series));
+        assert_eq!(judgement.outcome, Outcome::Failed, "{}", judgement.sentence);
+        assert!(judgement.estimate.is_some_and(|growth| growth > 100.0));
+    }
+
+    #[test]
+    fn one_leaking_pod_among_many_fails_its_component_and_is_named() {
+        let run = Soak {
+            workers: 20,
+            kill_every: None,
+            first_worker_gains: 9.0,
+            ..Soak::tasks()
+        }
+        .run(7);
+        let judgement = five_percent(&run);
+        assert_eq!(judgement.outcome, Outcome::Failed, "{}", judgement.sentence);
+        assert!(
+            judgement.sentence.contains("of pod worker-0-"),
+            "{}",
+            judgement.sentence
+        );
+        assert!(judgement.worst_pods[0].name.starts_with("worker-0-"));
+    }
+
+    #[test]
+    fn the_part_that_grows_is_named() {
+        let run = Soak {
+            all_workers_gain: 20.0,
+            ..Soak::tasks()
+        }
+        .run(3);
+        let judgement = five_percent(&run);
+        assert!(
+            judgement.sentence.ends_with(": most of it in consume."),
+            "{}",
+            judgement.sentence
+        );
+        assert_eq!(judgement.contributions[0].name, "consume");
+        assert_eq!(judgement.contributions[1].growth, 0.0);
+    }
+
+    #[test]
+    fn both_limits_must_hold() {
+        let run = Soak {
+            all_workers_gain: 2.0,
+            kill_every: None,
+            ..Soak::tasks()
+        }
+        .run(3);
+        let judged = |growth| crate::judge(&CriterionKind::Growth(growth), &run);
+        assert_eq!(judged(tasks(Some(100.0), None)).outcome, Outcome::Passed);
+        let both = judged(tasks(Some(100.0), Some("3")));
+        assert_eq!(both.outcome, Outcome::Failed);
+        assert_eq!(both.unit, "tasks");
+        assert!(
+            both.sentence.contains("against a limit of 100 %"),
+            "{}",
+            both.sentence
+        );
+    }
+
+    #[test]
+    fn half_of_the_planned_pod_time_is_needed() {
+        let pods = ["a", "b"].map(|pod| worker(pod, 900.0, 1120.0, |_| 10.0));
+        let judgement = five_percent(&still(&[("worker", 2)], pods.to_vec()));
+        assert_eq!(judgement.outcome, Outcome::Inconclusive);
+        assert!(
+            judgement.sentence.contains("40 %"),
+            "{}",
+            judgement.sentence
+        );
+    }
+
+    #[test]
+    fn one_incarnation_proves_nothing() {
+        let pod = worker("a", 900.0, 1340.0, |_| 10.0);
+        let judgement = five_percent(&still(&[("worker", 1)], vec![pod]));
+        assert_eq!(judgement.outcome, Outcome::Inconclusive);
+        assert!(
+            judgement.sentence.contains("at least 2"),
+            "{}",
+            judgement.sentence
+        );
+    }
+
+    #[test]
+    fn a_component_that_never_recovers_has_no_settled_level() {
+        let mut run = Soak::tasks().run(1);
+        run.events.truncate(1);
+        run.events[0].recovered_at = None;
+        run.events[0].at = run.window.start + 5.0;
+        assert_eq!(five_percent(&run).outcome, Outcome::Inconclusive);
+    }
+
+    #[test]
+    fn events_on_another_component_unsettle_nobody_else() {
+        let pods = ["a", "b"].map(|pod| worker(pod, 900.0, 1340.0, |_| 10.0));
+        let mut run = still(&[("worker", 2)], pods.to_vec());
+        run.events.push(ChaosEvent {
+            at: 1001.0,
+            recovered_at: None,
+            kind: "podKill".to_owned(),
+            component: "producer".to_owned(),
+            pod: "producer-0".to_owned(),
+        });
+        assert_eq!(five_percent(&run).outcome, Outcome::Passed);
+    }
+
+    #[test]
+    fn an_own_warm_up_is_not_growth() {
+        let warms = |from: f64| move |t: f64| if t < from + 29.0 { 2.0 } else { 10.0 };
+        let mut series = vec![
+            worker("a", 900.0, 1340.0, |_| 10.0),
+            worker("b", 900.0, 1100.0, |_| 10.0),
+            worker("c", 1102.0, 1340.0, warms(1102.0)),
+        ];
+        let run = still(&[("worker", 2)], series.clone());
+        assert_eq!(five_percent(&run).outcome, Outcome::Passed);
+        for one in &mut series {
+            one.started_at = 0.0;
+        }
+        let run = still(&[("worker", 2)], series);
+        assert_ne!(five_percent(&run).outcome, Outcome::Passed);
+    }
+
+    #[test]
+    fn a_percentage_of_nothing_cannot_be_had() {
+        let grows = |pod| {
+            worker(pod, 900.0, 1340.0, |t| {
+                ((t - 1000.0) / 30.0).floor().max(0.0)
+            })
+        };
+        let run = still(&[("worker", 2)], vec![grows("a"), grows("b")]);
+        let judgement = five_percent(&Run {
+            series: run
+                .series
+                .iter()
+                .map(|one| crate::IncarnationSeries {
+                    samples: one
+                        .samples
+                        .iter()
+                        .map(|s| crate::Sample { v: s.v - 5.0, ..*s })
+                        .collect(),
+                    ..one.clone()
+                })
+                .collect(),
+            ..run
+        });
+        assert_eq!(judgement.outcome, Outcome::Inconclusive);
+        assert!(
+            judgement.sentence.contains("a limit in tasks would decide"),
+            "{}",
+            judgement.sentence
+        );
+    }
+}

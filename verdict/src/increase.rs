@@ -152,43 +152,64 @@ fn born_inside(
 /// label set.
 fn durable(clean: &Clean<'_>, counted: Window, step_seconds: f64) -> Count {
     let mut all = Count::default();
-    let mut totals: BTreeMap<String, (f64, f64)> = BTreeMap::new();
-    let mut last = f64::NEG_INFINITY;
+    let mut totals: BTreeMap<String, Total> = BTreeMap::new();
     for incarnation in &clean.incarnations {
         let mut seen = false;
         for part in &incarnation.parts {
-            let known = &part.samples[..part.samples.partition_point(|s| s.t <= counted.start)];
+            let known = part.samples.partition_point(|s| s.t <= counted.start);
             let inside = within(&part.samples, counted);
-            let (base, end) = totals
-                .entry(values(part))
-                .or_insert((0.0, f64::NEG_INFINITY));
-            *base = largest(known).max(*base);
-            *end = largest(inside).max(*end);
-            last = inside.last().map_or(last, |sample| last.max(sample.t));
+            let total = totals.entry(values(part)).or_default();
+            total.at_start = largest(&part.samples[..known]).max(total.at_start);
+            total.ever = largest(inside).max(total.ever);
+            if let Some(last) = inside.last() {
+                total.reported_at = total.reported_at.max(last.t);
+                if counted.end - last.t <= LONGEST_TAIL_STEPS * step_seconds {
+                    total.at_end = total.at_end.max(last.v);
+                }
+            }
             all.samples += inside.len();
             seen |= !inside.is_empty();
         }
         all.incarnations += usize::from(seen);
     }
-    for (name, (base, end)) in totals {
-        if end < base {
+    for (name, total) in totals {
+        let reached = total.ever.max(total.at_start);
+        if total.at_end == f64::NEG_INFINITY {
+            all.unseen.push(format!(
+                "nobody reported the total in the last {}",
+                seconds((counted.end - total.reported_at).min(counted.end - counted.start))
+            ));
+        } else if total.at_end < reached {
             all.unseen.push(format!(
                 "the total fell from {} to {}, so it is not durable",
-                number(base),
-                number(end)
+                number(reached),
+                number(total.at_end)
             ));
-            continue;
         }
-        all.increase += end - base;
-        all.parts.insert(name, end - base);
-    }
-    if all.samples > 0 && counted.end - last > LONGEST_TAIL_STEPS * step_seconds {
-        all.unseen.push(format!(
-            "the last {} before the end were never scraped",
-            seconds(counted.end - last)
-        ));
+        all.increase += reached - total.at_start;
+        all.parts.insert(name, reached - total.at_start);
     }
     all
+}
+
+/// What is known of one durable total, over all that report it.
+struct Total {
+    /// 0 where nobody had reported it yet.
+    at_start: f64,
+    ever: f64,
+    at_end: f64,
+    reported_at: f64,
+}
+
+impl Default for Total {
+    fn default() -> Self {
+        Self {
+            at_start: 0.0,
+            ever: f64::NEG_INFINITY,
+            at_end: f64::NEG_INFINITY,
+            reported_at: f64::NEG_INFINITY,
+        }
+    }
 }
 
 fn judgement(increase: &Increase, clean: &Clean<'_>, counted: Count) -> Judgement {
@@ -295,5 +316,125 @@ fn shortened(reasons: &[String]) -> String {
         [] => "parts of it lie outside what was scraped".to_owned(),
         [only] => only.clone(),
         [first, rest @ ..] => format!("{first}, and {} more", rest.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::{still, worker};
+    use crate::{CriterionKind, IncarnationSeries};
+
+    fn judged(series: Vec<IncarnationSeries>, max: f64, durable: bool) -> Judgement {
+        let criterion = Increase {
+            query: "lost_total".to_owned(),
+            max,
+            durable,
+        };
+        let run = still(&[("worker", 2)], series);
+        crate::judge(&CriterionKind::Increase(criterion), &run)
+    }
+
+    fn counted(series: Vec<IncarnationSeries>) -> (Outcome, Option<f64>) {
+        let judgement = judged(series, 0.0, false);
+        (judgement.outcome, judgement.estimate)
+    }
+
+    fn labelled(mut series: IncarnationSeries, value: &str) -> IncarnationSeries {
+        series.labels.insert("reason".to_owned(), value.to_owned());
+        series
+    }
+
+    #[test]
+    fn what_was_counted_before_the_window_does_not_count() {
+        let pod = worker("a", 900.0, 1340.0, |t| if t < 950.0 { 0.0 } else { 7.0 });
+        assert_eq!(counted(vec![pod]), (Outcome::Passed, Some(0.0)));
+    }
+
+    #[test]
+    fn a_single_loss_while_settling_fails() {
+        let pod = worker("a", 900.0, 1340.0, |t| if t < 1339.0 { 3.0 } else { 4.0 });
+        assert_eq!(counted(vec![pod]), (Outcome::Failed, Some(1.0)));
+    }
+
+    #[test]
+    fn a_series_born_in_the_window_counts_from_nothing() {
+        let pod = worker("a", 1100.0, 1340.0, |_| 5.0);
+        assert_eq!(counted(vec![pod]), (Outcome::Failed, Some(5.0)));
+    }
+
+    #[test]
+    fn a_label_that_appears_when_first_counted_counts_from_nothing() {
+        let always = labelled(worker("a", 900.0, 1340.0, |_| 0.0), "head");
+        let mut late = labelled(worker("a", 900.0, 1340.0, |_| 2.0), "tail");
+        late.samples.retain(|sample| sample.t > 1200.0);
+        assert_eq!(counted(vec![always, late]), (Outcome::Failed, Some(2.0)));
+    }
+
+    #[test]
+    fn a_reset_adds_what_the_counter_counted_since() {
+        let pod = worker("a", 900.0, 1340.0, |t| if t < 1100.0 { 10.0 } else { 3.0 });
+        assert_eq!(counted(vec![pod]), (Outcome::Failed, Some(3.0)));
+    }
+
+    #[test]
+    fn an_unscraped_tail_is_never_a_pass() {
+        let mut pod = worker("a", 900.0, 1200.0, |_| 0.0);
+        pod.ended_at = Some(1203.5);
+        assert_eq!(counted(vec![pod.clone()]).0, Outcome::Inconclusive);
+        pod.ended_at = Some(1201.5);
+        assert_eq!(counted(vec![pod]).0, Outcome::Passed);
+    }
+
+    #[test]
+    fn a_pod_that_was_never_scraped_is_never_a_pass() {
+        let seen = worker("a", 900.0, 1340.0, |_| 0.0);
+        let mut unseen = worker("b", 1100.0, 1120.0, |_| 0.0);
+        unseen.samples.clear();
+        let judgement = judged(vec![seen, unseen], 0.0, false);
+        assert_eq!(judgement.outcome, Outcome::Inconclusive);
+        assert!(
+            judgement.sentence.contains("b was never scraped"),
+            "{}",
+            judgement.sentence
+        );
+    }
+
+    #[test]
+    fn an_old_counter_first_seen_late_may_have_counted_inside_the_window() {
+        let mut pod = worker("a", 900.0, 1340.0, |_| 4.0);
+        pod.samples.retain(|sample| sample.t > 1100.0);
+        let judgement = judged(vec![pod], 2.0, false);
+        assert_eq!(judgement.outcome, Outcome::Inconclusive);
+        let interval = judgement.interval.expect("an interval");
+        assert_eq!((interval.low, interval.high), (0.0, 4.0));
+    }
+
+    #[test]
+    fn no_series_is_not_zero() {
+        assert_eq!(counted(Vec::new()), (Outcome::Inconclusive, None));
+    }
+
+    #[test]
+    fn a_durable_total_is_counted_once_and_outlives_its_reporters() {
+        let total = |t: f64| if t < 1150.0 { 2.0 } else { 5.0 };
+        let mut gone = worker("a", 900.0, 1100.0, total);
+        gone.ended_at = Some(1110.0);
+        let stays = worker("b", 900.0, 1340.0, total);
+        let judgement = judged(vec![gone, stays], 3.0, true);
+        assert_eq!(judgement.outcome, Outcome::Passed, "{}", judgement.sentence);
+        assert_eq!(judgement.estimate, Some(3.0));
+    }
+
+    #[test]
+    fn a_durable_total_that_nobody_reported_at_the_end_is_never_a_pass() {
+        let gone = worker("a", 900.0, 1300.0, |_| 0.0);
+        assert_eq!(judged(vec![gone], 0.0, true).outcome, Outcome::Inconclusive);
+    }
+
+    #[test]
+    fn a_durable_total_that_falls_is_not_durable() {
+        let pod = worker("a", 900.0, 1340.0, |t| if t <= 1000.0 { 9.0 } else { 1.0 });
+        assert_eq!(judged(vec![pod], 5.0, true).outcome, Outcome::Inconclusive);
     }
 }

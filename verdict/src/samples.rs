@@ -188,3 +188,72 @@ fn earliest(mut instants: impl Iterator<Item = f64>) -> f64 {
     let first = instants.next().unwrap_or(f64::NAN);
     instants.fold(first, |a, b| if a.is_nan() || a < b { a } else { b })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::{still, worker};
+
+    fn part(label: &str, samples: &[(f64, f64)]) -> IncarnationSeries {
+        IncarnationSeries {
+            labels: BTreeMap::from([("component".to_owned(), label.to_owned())]),
+            samples: samples
+                .iter()
+                .map(|(t, v)| Sample { t: *t, v: *v })
+                .collect(),
+            ..worker("a", 0.0, 0.0, |_| 0.0)
+        }
+    }
+
+    fn totals(series: Vec<IncarnationSeries>) -> (Vec<(f64, f64)>, Vec<String>) {
+        let run = still(&[], series);
+        let clean = clean(&run);
+        let total = &clean.incarnations[0].total;
+        (
+            total.iter().map(|s| (s.t, s.v)).collect(),
+            clean.excluded.clone(),
+        )
+    }
+
+    #[test]
+    fn parts_are_summed_only_where_none_is_missing() {
+        let whole = part("consume", &[(1.0, 5.0), (2.0, 5.0), (3.0, 5.0)]);
+        let holed = part("fetch", &[(1.0, 2.0), (3.0, 2.0)]);
+        let (total, excluded) = totals(vec![whole, holed]);
+        assert_eq!(total, [(1.0, 7.0), (3.0, 7.0)]);
+        assert_eq!(excluded.len(), 1);
+    }
+
+    #[test]
+    fn a_part_that_begins_later_adds_to_the_total_from_then_on() {
+        let whole = part("consume", &[(1.0, 5.0), (2.0, 5.0), (3.0, 5.0)]);
+        let late = part("fetch", &[(2.0, 2.0), (3.0, 2.0)]);
+        let (total, excluded) = totals(vec![whole, late]);
+        assert_eq!(total, [(1.0, 5.0), (2.0, 7.0), (3.0, 7.0)]);
+        assert!(excluded.is_empty());
+    }
+
+    #[test]
+    fn disorder_repetition_and_nonsense_are_cleaned_away() {
+        let messy = part(
+            "consume",
+            &[
+                (2.0, 5.0),
+                (1.0, 4.0),
+                (2.0, 5.0),
+                (3.0, f64::NAN),
+                (f64::NAN, 1.0),
+            ],
+        );
+        let (total, excluded) = totals(vec![messy]);
+        assert_eq!(total, [(1.0, 4.0), (2.0, 5.0)]);
+        assert_eq!(excluded, ["2 samples that were NaN or infinite"]);
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between() {
+        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), Some(2.5));
+        assert_eq!(median(vec![9.0, 1.0, 3.0]), Some(3.0));
+        assert_eq!(median(Vec::new()), None);
+    }
+}

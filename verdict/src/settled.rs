@@ -90,3 +90,69 @@ pub(crate) fn blocks(samples: &[Sample], stretches: &[Window], block_seconds: f6
 fn finite_or(value: f64, otherwise: f64) -> f64 {
     if value.is_finite() { value } else { otherwise }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::ChaosEvent;
+    use crate::simulator::still;
+
+    fn hit(at: f64, recovered_at: Option<f64>) -> ChaosEvent {
+        ChaosEvent {
+            at,
+            recovered_at,
+            kind: "podKill".to_owned(),
+            component: "worker".to_owned(),
+            pod: "worker-0".to_owned(),
+        }
+    }
+
+    fn stretches(events: Vec<ChaosEvent>) -> Vec<(f64, f64)> {
+        let run = Run {
+            events,
+            ..still(&[], Vec::new())
+        };
+        settled_stretches(&run, "worker", run.window)
+            .iter()
+            .map(|stretch| (stretch.start, stretch.end))
+            .collect()
+    }
+
+    #[test]
+    fn an_event_unsettles_until_its_cooldown_is_over() {
+        let cut = stretches(vec![hit(1100.0, Some(1104.0))]);
+        assert_eq!(cut, [(1000.0, 1100.0), (1109.0, 1300.0)]);
+    }
+
+    #[test]
+    fn events_that_overlap_unsettle_together() {
+        let cut = stretches(vec![hit(1102.0, Some(1103.0)), hit(1100.0, Some(1150.0))]);
+        assert_eq!(cut, [(1000.0, 1100.0), (1155.0, 1300.0)]);
+    }
+
+    #[test]
+    fn what_never_recovered_never_settles() {
+        assert_eq!(stretches(vec![hit(1100.0, None)]), [(1000.0, 1100.0)]);
+        assert_eq!(
+            stretches(vec![hit(f64::NAN, Some(1100.0))]),
+            [(1105.0, 1300.0)]
+        );
+    }
+
+    #[test]
+    fn a_block_holds_off_odd_samples_and_never_spans_an_event() {
+        let samples: Vec<Sample> = (1000..1020)
+            .map(|t| Sample {
+                t: f64::from(t),
+                v: if t == 1003 { 99.0 } else { f64::from(t / 1010) },
+            })
+            .collect();
+        let stretches =
+            [(1000.0, 1009.5), (1010.0, 1019.0)].map(|(start, end)| Window { start, end });
+        let levels: Vec<f64> = blocks(&samples, &stretches, 30.0)
+            .iter()
+            .map(|block| block.level)
+            .collect();
+        assert_eq!(levels, [0.0, 1.0]);
+    }
+}

@@ -314,3 +314,51 @@ impl Pod {
         }
     }
 }
+
+/// A run without chaos, from 1000 to 1300 s, settling until 1340 s, at one sample a second and 30 s of warm-up.
+pub(crate) fn still(components: &[(&str, u32)], series: Vec<IncarnationSeries>) -> Run {
+    Run {
+        window: Window {
+            start: 1000.0,
+            end: 1300.0,
+        },
+        settle_end: 1340.0,
+        warm_up_seconds: 30.0,
+        step_seconds: 1.0,
+        cooldown_seconds: 5.0,
+        components: components
+            .iter()
+            .map(|(name, replicas)| Component {
+                name: (*name).to_owned(),
+                replicas: *replicas,
+            })
+            .collect(),
+        series,
+        events: Vec::new(),
+        gaps: Vec::new(),
+    }
+}
+
+/// A worker's series from its start to its end, one sample a second.
+pub(crate) fn worker(
+    pod: &str,
+    from: f64,
+    to: f64,
+    value: impl Fn(f64) -> f64,
+) -> IncarnationSeries {
+    let mut samples = Vec::new();
+    let mut t = from;
+    while t <= to {
+        samples.push(Sample { t, v: value(t) });
+        t += 1.0;
+    }
+    IncarnationSeries {
+        component: "worker".to_owned(),
+        pod: pod.to_owned(),
+        incarnation: 1,
+        started_at: from,
+        ended_at: (to < 1340.0).then_some(to + 0.5),
+        labels: BTreeMap::new(),
+        samples,
+    }
+}

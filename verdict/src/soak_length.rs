@@ -79,3 +79,54 @@ fn rounded_up(length: f64) -> f64 {
     };
     (length / grain).ceil() * grain
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn undecided() -> Undecided {
+        Undecided {
+            estimate: 0.0,
+            half_width: 10.0,
+            limit: 5.0,
+            window_seconds: 300.0,
+            between: 0.0,
+            long_lived: true,
+            fixed_horizon: false,
+            wandering: false,
+        }
+    }
+
+    #[test]
+    fn noise_averages_out_in_a_longer_soak() {
+        // The half width falls with the square root of the length: (1.3 * 10 / 5)^2 = 6.8 times 5 minutes.
+        assert_eq!(undecided().advice(), "a soak of about 35m would decide");
+    }
+
+    #[test]
+    fn steady_growth_comes_out_sooner_than_its_absence() {
+        let growing = Undecided {
+            estimate: 9.0,
+            ..undecided()
+        };
+        assert!(growing.advice().contains("9m"), "{}", growing.advice());
+    }
+
+    #[test]
+    fn pods_that_differ_are_not_averaged_by_waiting() {
+        let differing = Undecided {
+            between: 1.0,
+            ..undecided()
+        };
+        assert!(differing.advice().contains("a longer soak would not"));
+    }
+
+    #[test]
+    fn a_level_that_wanders_allows_no_promise() {
+        let wandering = Undecided {
+            wandering: true,
+            ..undecided()
+        };
+        assert!(wandering.advice().contains("no length can be named"));
+    }
+}

@@ -27,7 +27,7 @@ pub(crate) struct Part {
 }
 
 /// Parts below this share of the whole are left out: they cost time and move no interval.
-const NEGLIGIBLE: f64 = 1e-5;
+const NEGLIGIBLE: f64 = 1e-4;
 
 impl Belief {
     /// Drops negligible and unusable parts.
@@ -127,7 +127,7 @@ impl Belief {
             } else {
                 high = middle;
             }
-            if high - low <= 1e-7 * widest {
+            if high - low <= 1e-5 * widest {
                 break;
             }
         }
@@ -149,5 +149,53 @@ impl Part {
             return f64::NAN;
         }
         StudentsT::new(0.0, 1.0, self.freedom).map_or(f64::NAN, |student| student.cdf(standardised))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn student(share: f64, centre: f64, freedom: f64) -> Part {
+        Part {
+            share,
+            centre,
+            scale: 1.0,
+            freedom,
+        }
+    }
+
+    #[test]
+    fn one_part_has_the_quantiles_of_the_tables() {
+        let interval = Belief::new(vec![student(1.0, 0.0, 5.0)])
+            .interval(0.05)
+            .expect("an interval");
+        assert!((interval.high - 2.5706).abs() < 1e-3 && (interval.low + 2.5706).abs() < 1e-3);
+    }
+
+    #[test]
+    fn doubt_about_the_noise_widens_the_interval() {
+        let sure = Belief::new(vec![student(1.0, 0.0, 50.0)]);
+        let wide = Part {
+            scale: 4.0,
+            ..student(0.3, 0.0, 50.0)
+        };
+        let unsure = Belief::new(vec![student(0.7, 0.0, 50.0), wide]);
+        let high = |belief: &Belief| belief.interval(0.05).map(|interval| interval.high);
+        assert!(high(&unsure) > high(&sure).map(|high| 1.5 * high));
+    }
+
+    #[test]
+    fn what_is_certain_has_no_width() {
+        let interval = Belief::certain(3.0).interval(0.05).expect("an interval");
+        assert_eq!((interval.low, interval.high), (3.0, 3.0));
+    }
+
+    #[test]
+    fn knowing_nothing_has_no_interval() {
+        assert!(Belief::default().interval(0.05).is_none());
+        assert!(Belief::certain(f64::NAN).interval(0.05).is_none());
+        let boundless = Belief::new(vec![student(1.0, 1.0, 3.0)]).times(f64::INFINITY);
+        assert!(boundless.interval(0.05).is_none());
     }
 }

@@ -328,3 +328,170 @@ fn worst_pods(clean: &Clean<'_>, run: &Run, side: Side) -> Vec<SeriesGrowth> {
     pods.truncate(5);
     pods
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::{still, worker};
+    use crate::{CriterionKind, IncarnationSeries};
+
+    fn judged(
+        series: Vec<IncarnationSeries>,
+        max: Option<f64>,
+        min: Option<f64>,
+        over: Option<&str>,
+    ) -> Judgement {
+        let threshold = Threshold {
+            query: "latency_seconds".to_owned(),
+            max,
+            min,
+            over: over.map(str::to_owned),
+        };
+        crate::judge(&CriterionKind::Threshold(threshold), &still(&[], series))
+    }
+
+    /// 1 to 100 in an order without memory, again and again.
+    fn mixed(t: f64) -> f64 {
+        (t * 37.0) % 101.0
+    }
+
+    #[test]
+    fn one_value_above_the_bound_fails() {
+        let spike = |t: f64| if t == 1200.0 { 0.2 } else { 0.05 };
+        let judgement = judged(
+            vec![worker("", 900.0, 1340.0, spike)],
+            Some(0.1),
+            None,
+            None,
+        );
+        assert_eq!(judgement.outcome, Outcome::Failed);
+        assert_eq!(
+            judgement.sentence,
+            "the highest of latency_seconds was 0.2, max 0.1."
+        );
+    }
+
+    #[test]
+    fn values_outside_the_window_are_not_judged() {
+        let early = |t: f64| if t < 1000.0 { 9.0 } else { 0.05 };
+        let judgement = judged(
+            vec![worker("", 900.0, 1340.0, early)],
+            Some(0.1),
+            None,
+            None,
+        );
+        assert_eq!(judgement.outcome, Outcome::Passed);
+    }
+
+    #[test]
+    fn a_minimum_holds_from_below() {
+        let series = || {
+            vec![worker("", 900.0, 1340.0, |t| {
+                if t < 1100.0 { 5.0 } else { 3.0 }
+            })]
+        };
+        assert_eq!(
+            judged(series(), None, Some(3.0), None).outcome,
+            Outcome::Passed
+        );
+        assert_eq!(
+            judged(series(), None, Some(4.0), None).outcome,
+            Outcome::Failed
+        );
+    }
+
+    #[test]
+    fn not_a_number_is_not_a_pass() {
+        let holes = |t: f64| if t < 1040.0 { f64::NAN } else { 0.05 };
+        let judgement = judged(
+            vec![worker("", 900.0, 1340.0, holes)],
+            Some(0.1),
+            None,
+            None,
+        );
+        assert_eq!(judgement.outcome, Outcome::Inconclusive);
+        assert!(judgement.excluded[0].contains("NaN"));
+        let nothing = judged(
+            vec![worker("", 900.0, 1340.0, |_| f64::NAN)],
+            Some(0.1),
+            None,
+            None,
+        );
+        assert_eq!(nothing.outcome, Outcome::Inconclusive);
+    }
+
+    #[test]
+    fn a_breach_fails_even_where_much_is_missing() {
+        let holes = |t: f64| if t < 1200.0 { f64::NAN } else { 0.5 };
+        let judgement = judged(
+            vec![worker("", 900.0, 1340.0, holes)],
+            Some(0.1),
+            None,
+            None,
+        );
+        assert_eq!(judgement.outcome, Outcome::Failed);
+    }
+
+    #[test]
+    fn a_percentile_has_an_interval_of_order_statistics() {
+        let judgement = judged(
+            vec![worker("", 900.0, 1340.0, mixed)],
+            Some(70.0),
+            None,
+            Some("p50"),
+        );
+        let interval = judgement.interval.expect("an interval");
+        assert_eq!(judgement.outcome, Outcome::Passed, "{}", judgement.sentence);
+        assert!(
+            interval.low > 40.0 && interval.high < 60.0,
+            "{}",
+            judgement.sentence
+        );
+        let above = judged(
+            vec![worker("", 900.0, 1340.0, mixed)],
+            Some(30.0),
+            None,
+            Some("p50"),
+        );
+        assert_eq!(above.outcome, Outcome::Failed);
+    }
+
+    #[test]
+    fn too_few_values_bound_no_high_percentile() {
+        let judgement = judged(
+            vec![worker("", 900.0, 1340.0, mixed)],
+            Some(200.0),
+            None,
+            Some("p99.5"),
+        );
+        assert_eq!(judgement.outcome, Outcome::Inconclusive);
+        assert!(
+            judgement.sentence.contains("a soak of about"),
+            "{}",
+            judgement.sentence
+        );
+    }
+
+    #[test]
+    fn values_that_hang_together_count_as_fewer() {
+        let slow = |t: f64| 50.0 + 50.0 * (t / 40.0).sin();
+        let width = |value: fn(f64) -> f64| {
+            judged(
+                vec![worker("", 900.0, 1340.0, value)],
+                Some(200.0),
+                None,
+                Some("p50"),
+            )
+            .interval
+            .map_or(f64::INFINITY, |interval| interval.high - interval.low)
+        };
+        assert!(width(slow) > 3.0 * width(mixed));
+    }
+
+    #[test]
+    fn ranks_agree_with_the_binomial_table() {
+        // Conover, 1999: for n = 20 and the median, ranks 6 and 15 hold 95.9 %.
+        assert_eq!(ranks(20.0, 0.5), (Some(6.0), Some(15.0)));
+        assert_eq!(ranks(5.0, 0.5), (None, None));
+    }
+}

@@ -51,3 +51,66 @@ pub(crate) fn judge(trend: &Trend, run: &Run) -> Judgement {
         .collect();
     worst_of(judgements)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::criterion::{Signal, Span};
+    use crate::simulator::{still, worker};
+    use crate::{CriterionKind, Outcome};
+
+    fn judged(run: &Run, window: Option<u64>) -> Judgement {
+        let trend = Trend {
+            signal: Signal::Memory,
+            horizon: Span::from_seconds(3_600),
+            max_percent: 20.0,
+            window: window.map(Span::from_seconds),
+        };
+        crate::judge(&CriterionKind::Trend(trend), run)
+    }
+
+    fn fleet(level: impl Fn(f64) -> f64 + Copy) -> Run {
+        let rough = |t: f64| (t * 7.3).sin() * 1e3;
+        let pod =
+            |name, shift: f64| worker(name, 900.0, 1340.0, move |t| level(t) + rough(t + shift));
+        still(
+            &[("worker", 3)],
+            vec![pod("a", 0.0), pod("b", 11.0), pod("c", 23.0)],
+        )
+    }
+
+    #[test]
+    fn growth_that_goes_on_fails() {
+        let judgement = judged(&fleet(|t| 1e6 + 200.0 * (t - 1000.0)), None);
+        assert_eq!(judgement.outcome, Outcome::Failed, "{}", judgement.sentence);
+        assert!(
+            judgement
+                .sentence
+                .contains("over 1h at the pace of its last 2m 30s")
+        );
+        let projected = judgement.estimate.unwrap_or_default();
+        assert!((projected - 70.0).abs() < 3.0, "{}", judgement.sentence);
+    }
+
+    #[test]
+    fn growth_that_levels_off_passes() {
+        let judgement = judged(&fleet(|t| 1e6 - 4e5 * (-(t - 900.0) / 30.0).exp()), None);
+        assert_eq!(judgement.outcome, Outcome::Passed, "{}", judgement.sentence);
+    }
+
+    #[test]
+    fn growth_that_bends_within_the_window_is_taken_at_its_end() {
+        let levels_off = |t: f64| 1e6 + 5e4 * (1.0 - ((1300.0 - t) / 150.0).powi(2));
+        let judgement = judged(&fleet(levels_off), None);
+        assert_eq!(judgement.outcome, Outcome::Passed, "{}", judgement.sentence);
+    }
+
+    #[test]
+    fn a_window_without_data_is_never_a_pass() {
+        let mut run = fleet(|_| 1e6);
+        for series in &mut run.series {
+            series.samples.retain(|sample| sample.t < 1150.0);
+        }
+        assert_eq!(judged(&run, Some(100)).outcome, Outcome::Inconclusive);
+    }
+}

@@ -103,3 +103,32 @@ pub(crate) fn count(count: usize, what: &str) -> String {
         format!("{count} {what}s")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_never_minus_nothing() {
+        let written: Vec<String> = [88.4, 12.34, 3.16159, 0.0123, -0.2, -1e-9, 18.0, 1367.2]
+            .map(number)
+            .to_vec();
+        assert_eq!(
+            written,
+            ["88", "12.3", "3.2", "0.0123", "-0.2", "0", "18", "1367"]
+        );
+    }
+
+    #[test]
+    fn bytes_have_their_unit() {
+        assert_eq!(bytes(41_943_040.0), "40 MiB");
+        assert_eq!(bytes(-1536.0), "-1.5 KiB");
+        assert_eq!(bytes(12.0), "12 bytes");
+    }
+
+    #[test]
+    fn lengths_of_time_have_two_parts_at_most() {
+        let written: Vec<String> = [0.5, 45.0, 300.0, 5_400.0, 90_061.0].map(seconds).to_vec();
+        assert_eq!(written, ["1s", "45s", "5m", "1h 30m", "1d 1h"]);
+    }
+}
