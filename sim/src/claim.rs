@@ -144,17 +144,14 @@ impl Ids {
             info!(id, role = self.role, "holding an id");
             before = Some(id);
             held.send_replace(Some(id));
-            match keep(lease, &stop).await {
-                Some(lease) => {
-                    held.send_replace(None);
-                    lease.release().await;
-                    return;
-                }
-                None => {
-                    warn!(id, role = self.role, "lost the id");
-                    held.send_replace(None);
-                }
-            }
+            let kept = keep(lease, &stop).await;
+            held.send_replace(None);
+            let Some(lease) = kept else {
+                warn!(id, role = self.role, "lost the id");
+                continue;
+            };
+            lease.release().await;
+            return;
         }
     }
 

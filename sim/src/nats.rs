@@ -26,7 +26,7 @@ const RETRY: Duration = Duration::from_millis(500);
 pub struct Nats {
     /// Core NATS.
     pub client: async_nats::Client,
-    /// The JetStream context: one for all, since each brings a task of its own.
+    /// The `JetStream` context: one for all, since each brings a task of its own.
     pub jetstream: jetstream::Context,
     /// The stream of numbered messages.
     pub stream: stream::Stream,

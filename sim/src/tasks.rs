@@ -195,12 +195,22 @@ impl Component {
     }
 }
 
+impl Drop for Component {
+    /// Whoever forgets to stop a component does not orphan its task.
+    fn drop(&mut self) {
+        if let Some(running) = self.running.get_mut().take() {
+            running.stop.cancel();
+            running.task.abort();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn idle(stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
-        async move { stop.cancelled().await }
+    async fn idle(stop: CancellationToken) {
+        stop.cancelled().await;
     }
 
     #[tokio::test]
@@ -291,6 +301,17 @@ mod tests {
         }
         assert_eq!(tasks.names(), ["consume/again"]);
         component.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_component_that_is_dropped_takes_its_task_along() {
+        let tasks = Tasks::default();
+        let component = tasks.component("consume");
+        component.start("p-0", |_| std::future::pending()).await;
+        drop(component);
+        while tasks.total() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

@@ -54,10 +54,10 @@ pub async fn lead(
             None => None,
         };
         leading.set(i64::from(term.is_some()));
-        if let Some((_, planner)) = &mut term {
-            if let Err(error) = assign(&nats, &ids, planner, started.elapsed()).await {
-                warn!(%error, "failed to assign partitions, trying again");
-            }
+        if let Some((_, planner)) = &mut term
+            && let Err(error) = assign(&nats, &ids, planner, started.elapsed()).await
+        {
+            warn!(%error, "failed to assign partitions, trying again");
         }
     }
     leading.set(0);

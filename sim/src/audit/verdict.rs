@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::SharedBook;
 use super::book::Totals;
@@ -103,7 +103,7 @@ pub(super) async fn judge(
             () = tokio::time::sleep(LOOK) => {}
         }
         book.with(super::book::Book::confirm_holes);
-        let asked = slow.to_ask(&book);
+        let asked = slow.next_to_ask(&book);
         confirm_acked(&nats, &book, asked).await;
         let resting = rest.look(book.with(|book| book.totals()), *draining.borrow());
         let drained =
@@ -132,7 +132,7 @@ struct Slow {
 
 impl Slow {
     /// Partitions that have waited long for a number, the next [`ASK`] in turn.
-    fn to_ask(&mut self, book: &SharedBook) -> Vec<u32> {
+    fn next_to_ask(&mut self, book: &SharedBook) -> Vec<u32> {
         let now = Instant::now();
         let waiting = book.with(|book| book.waiting());
         let since = |partition: &u32, first: u64| match self.since.get(partition) {
@@ -168,7 +168,7 @@ async fn confirm_acked(nats: &Nats, book: &SharedBook, partitions: Vec<u32>) {
         .for_each_concurrent(ASK_AT_ONCE, |partition| async move {
             let floor = match nats.stream.consumer_info(names::durable(partition)).await {
                 Ok(info) => info.ack_floor.stream_sequence,
-                Err(error) => return warn!(partition, %error, "failed to ask for the consumer"),
+                Err(error) => return debug!(partition, %error, "failed to ask for the consumer"),
             };
             if record_fresh(nats, book, partition).await {
                 book.with(|book| book.confirm_acked(partition, floor));
