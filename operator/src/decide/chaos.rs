@@ -73,6 +73,13 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
         draft.status().chaos.next_at = None;
         return;
     };
+    if let Some(settled) = draft.journal.events.get(&event.index).cloned() {
+        // The operator died between journal and status: what the journal says has happened.
+        draft.status().chaos.due += 1;
+        push_recent(draft.status(), settled);
+        draft.look_at(draft.now);
+        return;
+    }
     let at = began + signed(event.at);
     draft.status().chaos.next_at = Some(at);
     if draft.now < at {
@@ -172,6 +179,12 @@ fn target<'a>(
 /// An intent of an earlier pass, whose result nobody wrote down: done now if its pod still lives and it is not too
 /// late; given up if it is; presumed done if the pod is gone, which proves nothing.
 fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
+    if let Some(settled) = draft.journal.events.get(&intent.index).cloned() {
+        draft.status().chaos.pending = None;
+        push_recent(draft.status(), settled);
+        draft.look_at(draft.now);
+        return;
+    }
     let alive = draft
         .observed
         .pods

@@ -184,3 +184,6 @@ pub(crate) fn heartbeat(test: &SoakTest) -> SignedDuration {
 fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::from_hours(24 * 3_650))
 }
+
+#[cfg(test)]
+mod tests;

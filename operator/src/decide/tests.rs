@@ -1,0 +1,507 @@
+//! The lifecycle under a model of cluster and clock: the operator is crashed between any two steps, pods start slowly,
+//! Prometheus comes and goes, and whatever happens, the promises hold.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde_json::json;
+use soak_api::verdict::Outcome;
+use soak_api::{CriterionResult, EventResult, Phase, SoakOutcome, SoakTest};
+
+use super::*;
+use crate::facts::PodFact;
+use crate::workload;
+
+/// What can go wrong, in percent of the occasions.
+#[derive(Clone, Copy, Debug, Default)]
+struct Trouble {
+    crash: u64,
+    /// Prometheus does not answer.
+    blind: u64,
+    /// A pod takes very long to start.
+    slow: u64,
+}
+
+struct World {
+    random: ChaCha8Rng,
+    trouble: Trouble,
+    now: Timestamp,
+    test: SoakTest,
+    journal: Journal,
+    pods: Vec<(PodFact, Timestamp)>,
+    /// Pods on their way out, and when they are gone.
+    leaving: HashMap<String, Timestamp>,
+    deployed: bool,
+    born: u32,
+    operator: u32,
+    /// Every pod that was deleted by chaos: event, uid, whether a ready one more than the guard needs was there.
+    kills: Vec<(u32, String, bool)>,
+    phases: Vec<Phase>,
+    largest_status: usize,
+}
+
+fn soaktest(change: impl FnOnce(&mut serde_json::Value)) -> SoakTest {
+    let mut object = json!({
+        "apiVersion": "soak-operator.io/v1alpha1",
+        "kind": "SoakTest",
+        "metadata": {"name": "model", "namespace": "soak", "uid": "7a9c", "generation": 1},
+        "spec": {
+            "duration": "5m", "warmUp": "30s", "settle": "20s", "deadline": "15m", "seed": 7,
+            "workload": {"simulation": {"partitions": 6, "workers": {"replicas": 4}, "producers": {"replicas": 1}}},
+            "chaos": {
+                "interval": {"min": "10s", "max": "30s"},
+                "guard": {"startAfter": "10s", "minReadyPercent": 75, "recoveryTimeout": "1m"},
+                "events": [{"podKill": {"component": "worker"}}, {"podRestart": {"component": "worker"}, "weight": 2}]
+            },
+            "criteria": [{"name": "tasks", "growth": {"signal": "Tasks", "maxPercent": 5}}]
+        }
+    });
+    change(&mut object);
+    serde_json::from_value(object).expect("a valid SoakTest")
+}
+
+impl World {
+    fn new(seed: u64, trouble: Trouble, test: SoakTest) -> Self {
+        Self {
+            random: ChaCha8Rng::seed_from_u64(seed),
+            trouble,
+            now: Timestamp::from_second(1_800_000_000).expect("in range"),
+            test,
+            journal: Journal::default(),
+            pods: Vec::new(),
+            leaving: HashMap::new(),
+            deployed: false,
+            born: 0,
+            operator: 1,
+            kills: Vec::new(),
+            phases: Vec::new(),
+            largest_status: 0,
+        }
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.random.next_u64() % 100 < percent
+    }
+
+    fn between(&mut self, least: i64, most: i64) -> SignedDuration {
+        let range = u64::try_from(most - least + 1).expect("a range");
+        SignedDuration::from_millis(
+            least + i64::try_from(self.random.next_u64() % range).expect("small"),
+        )
+    }
+
+    /// The ReplicaSets: as many pods as planned, new ones for those that leave.
+    fn reconcile_pods(&mut self) {
+        let now = self.now;
+        self.pods
+            .retain(|(pod, _)| self.leaving.get(&pod.uid).is_none_or(|gone| *gone > now));
+        for (pod, ready_at) in &mut self.pods {
+            pod.terminating = self.leaving.contains_key(&pod.uid);
+            pod.ready = now >= *ready_at;
+        }
+        if !self.deployed {
+            return;
+        }
+        for component in workload::components(&self.test.spec.workload) {
+            let alive = |pods: &[(PodFact, Timestamp)]| {
+                pods.iter()
+                    .filter(|(pod, _)| pod.component == component.name && !pod.terminating)
+                    .count()
+            };
+            while alive(&self.pods) < component.replicas as usize {
+                self.born += 1;
+                let delay = if self.chance(self.trouble.slow) {
+                    self.between(40_000, 90_000)
+                } else {
+                    self.between(500, 6_000)
+                };
+                let pod = PodFact {
+                    name: format!("model-{}-{}", component.name, self.born),
+                    uid: format!("uid-{}", self.born),
+                    component: component.name.to_owned(),
+                    created_at: now,
+                    started_at: Some(now),
+                    ..PodFact::default()
+                };
+                self.pods.push((pod, now + delay));
+            }
+        }
+    }
+
+    fn observe(&mut self) -> Observed {
+        self.reconcile_pods();
+        let judging = self
+            .test
+            .status
+            .as_ref()
+            .is_some_and(|s| s.phase == Phase::Judging);
+        let blind = self.chance(self.trouble.blind);
+        let passed = CriterionResult {
+            name: "tasks".into(),
+            outcome: Outcome::Passed,
+            ..serde_json::from_value(
+                json!({"name": "", "kind": "growth", "outcome": "Passed", "sentence": ""}),
+            )
+            .expect("a row")
+        };
+        let judged = judging.then(|| {
+            if blind {
+                Err("Prometheus is away".to_owned())
+            } else {
+                Ok(vec![passed])
+            }
+        });
+        Observed {
+            operator: self.operator.to_string(),
+            components: workload::components(&self.test.spec.workload),
+            pods: self.pods.iter().map(|(pod, _)| pod.clone()).collect(),
+            departed: HashMap::new(),
+            lost_nodes: HashSet::new(),
+            journal: Ok(Arc::new(self.journal.clone())),
+            metrics: None,
+            judged,
+        }
+    }
+
+    /// Writes as the recorder does; `false` if the operator died on the way.
+    fn record(&mut self, decision: &Decision) -> bool {
+        for entry in &decision.journal {
+            self.journal.add(entry.clone());
+        }
+        if self.chance(self.trouble.crash) {
+            return false;
+        }
+        let phase = decision.status.phase;
+        if self.phases.last() != Some(&phase) {
+            self.phases.push(phase);
+        }
+        if phase < Phase::CleaningUp {
+            let size = serde_json::to_string(&decision.status)
+                .expect("a status")
+                .len();
+            self.largest_status = self.largest_status.max(size);
+        }
+        self.test.status = Some(decision.status.clone());
+        !self.chance(self.trouble.crash)
+    }
+
+    fn act(&mut self, effect: &Effect) -> Option<(PendingIntent, KillResult)> {
+        match effect {
+            Effect::Deploy => self.deployed = true,
+            Effect::Remove => {
+                self.deployed = false;
+                for (pod, _) in &self.pods {
+                    self.leaving.entry(pod.uid.clone()).or_insert(self.now);
+                }
+            }
+            Effect::Kill(intent) => {
+                self.reconcile_pods();
+                let serving = self
+                    .pods
+                    .iter()
+                    .filter(|(p, _)| p.component == intent.component && p.serves())
+                    .count();
+                let found = self.pods.iter().any(|(pod, _)| pod.uid == intent.uid);
+                if !found {
+                    return Some((intent.clone(), KillResult::Gone));
+                }
+                let gone = self.now + self.between(100, 3_000);
+                self.leaving.entry(intent.uid.clone()).or_insert(gone);
+                self.kills
+                    .push((intent.index, intent.uid.clone(), serving > 3));
+                return Some((intent.clone(), KillResult::Accepted));
+            }
+            Effect::None | Effect::Drain => {}
+        }
+        None
+    }
+
+    /// One reconcile, perhaps cut short; says when to look again.
+    fn step(&mut self) -> SignedDuration {
+        let observed = self.observe();
+        let decision = decide(&self.test, &observed, self.now);
+        let again = signed(decision.again).max(SignedDuration::from_millis(1));
+        if !self.record(&decision) {
+            return self.restart();
+        }
+        let Some((intent, result)) = self.act(&decision.effect) else {
+            return again;
+        };
+        if self.chance(self.trouble.crash) {
+            return self.restart();
+        }
+        self.now += SignedDuration::from_millis(20);
+        if let Some(decision) = resolve(&self.test, &intent, result, self.now)
+            && !self.record(&decision)
+        {
+            return self.restart();
+        }
+        SignedDuration::from_millis(200)
+    }
+
+    fn restart(&mut self) -> SignedDuration {
+        self.operator += 1;
+        self.between(500, 20_000)
+    }
+
+    fn run(&mut self) {
+        for _ in 0..20_000 {
+            if self
+                .test
+                .status
+                .as_ref()
+                .is_some_and(|s| s.phase == Phase::Completed)
+            {
+                return;
+            }
+            let again = self.step();
+            // Pods that become ready or go wake the operator, too.
+            let next_change = self
+                .pods
+                .iter()
+                .map(|(_, ready)| *ready)
+                .chain(self.leaving.values().copied());
+            let next_change = next_change.filter(|at| *at > self.now).min();
+            let wake = self.now + again;
+            self.now = next_change.map_or(wake, |at| at.min(wake));
+        }
+        panic!("the soak hangs: {:?}", self.test.status);
+    }
+
+    fn status(&self) -> &SoakTestStatus {
+        self.test.status.as_ref().expect("a status")
+    }
+}
+
+#[test]
+fn a_soak_without_trouble_passes_through_every_phase_and_proves_every_event() {
+    let mut world = World::new(1, Trouble::default(), soaktest(|_| {}));
+    world.run();
+    let expected = [
+        Phase::Deploying,
+        Phase::WarmingUp,
+        Phase::Soaking,
+        Phase::Settling,
+        Phase::Judging,
+        Phase::CleaningUp,
+        Phase::Completed,
+    ];
+    assert_eq!(world.phases, expected);
+    let status = world.status();
+    assert_eq!(status.outcome, Some(SoakOutcome::Passed));
+    assert_eq!(status.chaos.injected, status.chaos.planned);
+    assert!(status.chaos.planned >= 8, "{}", status.chaos.planned);
+    assert_eq!(world.kills.len(), status.chaos.injected as usize);
+    assert!(status.breaches.is_empty(), "{:?}", status.breaches);
+    assert_eq!(status.presence.absent_milliseconds, 0);
+}
+
+#[test]
+fn a_pod_that_somebody_else_deletes_is_a_breach() {
+    let mut world = World::new(
+        2,
+        Trouble::default(),
+        soaktest(|test| test["spec"]["chaos"] = json!(null)),
+    );
+    while world
+        .test
+        .status
+        .as_ref()
+        .is_none_or(|s| s.phase < Phase::Soaking)
+    {
+        let again = world.step();
+        world.now += again.min(SignedDuration::from_secs(1));
+    }
+    let uid = world.pods[0].0.uid.clone();
+    world.leaving.insert(uid, world.now);
+    world.run();
+    let breaches: Vec<_> = world
+        .status()
+        .breaches
+        .iter()
+        .map(|b| b.reason.as_str())
+        .collect();
+    assert_eq!(breaches, ["PodDeleted"]);
+}
+
+#[test]
+fn a_workload_that_never_becomes_ready_is_an_error_by_the_deadline() {
+    let mut world = World::new(
+        3,
+        Trouble {
+            slow: 0,
+            ..Trouble::default()
+        },
+        soaktest(|_| {}),
+    );
+    let deadline = world.now + SignedDuration::from_mins(15);
+    while world
+        .test
+        .status
+        .as_ref()
+        .is_none_or(|s| s.phase != Phase::Completed)
+    {
+        for (_, ready_at) in &mut world.pods {
+            *ready_at = deadline + SignedDuration::from_hours(1);
+        }
+        let again = world.step();
+        world.now += again.min(SignedDuration::from_secs(2));
+        assert!(world.now <= deadline + SignedDuration::from_secs(2));
+    }
+    assert_eq!(world.status().outcome, Some(SoakOutcome::Error));
+    assert!(
+        world.status().message.contains("pods are ready"),
+        "{}",
+        world.status().message
+    );
+}
+
+#[test]
+fn a_prometheus_that_never_answers_makes_the_soak_inconclusive() {
+    let mut world = World::new(
+        4,
+        Trouble {
+            blind: 100,
+            ..Trouble::default()
+        },
+        soaktest(|_| {}),
+    );
+    world.run();
+    assert_eq!(world.status().outcome, Some(SoakOutcome::Inconclusive));
+    assert!(
+        world.status().message.contains("Prometheus is away"),
+        "{}",
+        world.status().message
+    );
+}
+
+#[test]
+fn a_torn_journal_is_inconclusive() {
+    let mut world = World::new(5, Trouble::default(), soaktest(|_| {}));
+    while world
+        .test
+        .status
+        .as_ref()
+        .is_none_or(|s| s.phase < Phase::Soaking)
+    {
+        let again = world.step();
+        world.now += again.min(SignedDuration::from_secs(1));
+    }
+    let mut observed = world.observe();
+    observed.journal = Err(crate::journal::JournalError::Torn {
+        found: 1,
+        expected: 9,
+    });
+    let decision = decide(&world.test, &observed, world.now);
+    assert_eq!(decision.status.outcome, Some(SoakOutcome::Inconclusive));
+}
+
+#[test]
+fn abort_ends_a_soak_in_every_phase() {
+    for phase in [
+        Phase::Deploying,
+        Phase::WarmingUp,
+        Phase::Soaking,
+        Phase::Settling,
+    ] {
+        let mut world = World::new(6, Trouble::default(), soaktest(|_| {}));
+        while world.test.status.as_ref().is_none_or(|s| s.phase < phase) {
+            let again = world.step();
+            world.now += again.min(SignedDuration::from_secs(1));
+        }
+        world.test.spec.abort = true;
+        world.run();
+        assert_eq!(
+            world.status().outcome,
+            Some(SoakOutcome::Aborted),
+            "{phase:?}"
+        );
+        assert!(world.pods.is_empty(), "{phase:?}");
+    }
+}
+
+#[test]
+fn a_suspended_soak_is_not_touched_and_counts_its_events_as_skipped() {
+    let mut world = World::new(
+        8,
+        Trouble::default(),
+        soaktest(|test| test["spec"]["suspend"] = json!(true)),
+    );
+    world.run();
+    assert!(world.kills.is_empty());
+    let skipped = world
+        .journal
+        .events
+        .values()
+        .filter(|e| e.reason == "Suspended")
+        .count();
+    assert_eq!(skipped, world.status().chaos.planned as usize);
+}
+
+#[test]
+fn a_protected_pod_keeps_chaos_away_from_its_component() {
+    let mut world = World::new(9, Trouble::default(), soaktest(|_| {}));
+    while world
+        .test
+        .status
+        .as_ref()
+        .is_none_or(|s| s.phase != Phase::Completed)
+    {
+        for (pod, _) in &mut world.pods {
+            pod.protected = true;
+        }
+        let again = world.step();
+        world.now += again.min(SignedDuration::from_secs(1));
+    }
+    assert!(world.kills.is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_promises_hold(
+        seed in any::<u64>(), plan_seed in 0_i64..1_000_000, crash in 0_u64..25, blind in 0_u64..60, slow in 0_u64..40,
+    ) {
+        let trouble = Trouble { crash, blind, slow };
+        let mut world = World::new(seed, trouble, soaktest(|test| test["spec"]["seed"] = json!(plan_seed)));
+        let deadline = world.now + SignedDuration::from_mins(15);
+        world.run();
+        let status = world.status().clone();
+
+        // It ends in time, once the operator is back, and only ever goes forward.
+        prop_assert!(world.now <= deadline + SignedDuration::from_secs(30), "{} after {deadline}", world.now);
+        prop_assert!(world.phases.is_sorted(), "{:?}", world.phases);
+        prop_assert!(status.outcome.is_some());
+
+        // No second pod is ever touched for one event, and none that was not written down.
+        let mut hit: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
+        for (index, uid, _) in &world.kills {
+            hit.entry(*index).or_default().insert(uid.clone());
+        }
+        for (index, uids) in &hit {
+            prop_assert_eq!(uids.len(), 1, "event {}", index);
+            let recorded = world.journal.events.get(index);
+            prop_assert!(recorded.is_some_and(|event| uids.contains(&event.uid)), "event {} is forgotten", index);
+        }
+
+        // What counts as proven was done.
+        for event in world.journal.events.values().filter(|e| e.result == EventResult::Injected) {
+            prop_assert!(hit.get(&event.index).is_some_and(|uids| uids.contains(&event.uid)));
+        }
+        // What was due is accounted for, one way or the other.
+        if status.times.judging.is_some() {
+            prop_assert_eq!(world.journal.events.len(), status.chaos.planned as usize);
+        }
+        // Nothing that chaos did is held against the workload.
+        let unplanned = status.breaches.iter().filter(|b| b.reason != "NotRecovered").count();
+        prop_assert_eq!(unplanned, 0, "{:?}", status.breaches);
+        // The guard of 75 % of four workers: the last three are never reduced.
+        prop_assert!(world.kills.iter().all(|(_, _, spare)| *spare));
+        prop_assert!(world.largest_status <= 6 * 1024 + 4 * 1024, "{} bytes", world.largest_status);
+    }
+}
