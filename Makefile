@@ -1,0 +1,109 @@
+# One way in for people, CI and scripts: `make help`. Everything that is built lands outside the checkout.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/soak-operator/target
+CRD := soaktests.soak-operator.io.yaml
+
+.PHONY: help
+help: ## Show this
+	@awk -F ':.*## ' '/^##@ / { print "\n" substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' \
+	  $(firstword $(MAKEFILE_LIST))
+
+##@ The two that matter
+
+.PHONY: demo
+demo: ## From nothing to two soaks: one leaks and fails, its twin does not and passes
+	@$(MAKE) --no-print-directory -j2 cluster-up binaries
+	@$(MAKE) --no-print-directory images deploy
+	@hack/demo.sh
+
+.PHONY: test
+test: ## Every check: lint, unit, crds-check, chart-test, cluster-test, e2e on a real cluster
+	@hack/test.sh
+
+##@ Parts of test, without a cluster
+
+.PHONY: lint
+lint: ## Format, clippy without a warning, shell scripts
+	@hack/lint.sh
+
+.PHONY: unit
+unit: ## Unit and property tests
+	@hack/tools nats-server >/dev/null
+	@cargo test --workspace --exclude soak-e2e --locked
+
+.PHONY: crds
+crds: ## Write crds/ from the Rust types, and the chart's copy
+	@cargo run --quiet --locked --package soak-api --bin crds > crds/$(CRD).new
+	@mv crds/$(CRD).new crds/$(CRD)
+	@mkdir -p charts/soak-operator/crd-files
+	@cp crds/$(CRD) charts/soak-operator/crd-files/
+
+.PHONY: crds-check
+crds-check: ## Fail if crds/ or the chart's copy are not what the Rust types say
+	@new=$$(mktemp); trap 'rm -f "$$new"' EXIT; \
+	cargo run --quiet --locked --package soak-api --bin crds > "$$new"; \
+	for file in crds/$(CRD) charts/soak-operator/crd-files/$(CRD); do \
+	  diff -u "$$file" "$$new" || { echo "$$file is stale: run make crds" >&2; exit 1; }; \
+	done
+
+.PHONY: chart-test
+chart-test: ## Lint and test the chart
+	@HELM=$$(hack/tools helm) charts/test.sh
+
+.PHONY: deny
+deny: ## Licences, advisories, duplicates and sources of dependencies (builds cargo-deny: minutes)
+	@hack/cargo-tool cargo-deny --all-features check
+
+.PHONY: machete
+machete: ## Dependencies that nothing uses (builds cargo-machete: a minute)
+	@hack/cargo-tool cargo-machete --with-metadata
+
+##@ The cluster
+
+.PHONY: cluster-up
+cluster-up: ## A kind cluster with three nodes; seconds when it is there
+	@hack/cluster.sh up
+
+.PHONY: cluster-down
+cluster-down: ## Remove the cluster; what it was built of stays
+	@hack/cluster.sh down
+
+.PHONY: cluster-status
+cluster-status: ## What there is of the cluster
+	@hack/cluster.sh status
+
+.PHONY: cluster-test
+cluster-test: ## Do Services answer across nodes
+	@hack/cluster-test.sh
+
+.PHONY: shell
+shell: ## A shell within reach of the cluster, with kubectl and helm
+	@hack/in-cluster-net $${SHELL:-bash}
+
+.PHONY: binaries
+binaries: ## Compile the three static programs that go into images
+	@hack/images.sh binaries
+
+.PHONY: images
+images: cluster-up ## Make all images and load those that changed onto the nodes
+	@hack/images.sh
+
+.PHONY: deploy
+deploy: ## Install or upgrade the chart, with its Prometheus, in namespace soak-system
+	@hack/deploy.sh
+
+.PHONY: undeploy
+undeploy: ## Uninstall the chart; the CRD and SoakTests stay
+	@hack/in-cluster-net helm uninstall soak-operator --namespace soak-system --ignore-not-found --wait
+
+.PHONY: e2e
+e2e: ## Soaks on the cluster, where images and deploy have been run
+	@hack/e2e.sh
+
+.PHONY: clean-all
+clean-all: ## Remove the cluster, the engine it ran on, and everything that was built
+	@hack/clean-all.sh
