@@ -1,0 +1,88 @@
+//! Processes on the cluster's nodes, which are containers.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::Mutex;
+
+use k8s_openapi::api::core::v1::Node;
+use kube::api::ListParams;
+use kube::{Api, Client, ResourceExt};
+
+/// A shell on every node, open from the start: a process is to die within milliseconds, not once a `docker exec` is up.
+#[derive(Clone)]
+pub struct Nodes {
+    shells: Arc<BTreeMap<String, Mutex<Shell>>>,
+}
+
+struct Shell {
+    _process: Child,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+/// Kills what runs in the pod's cgroups, whatever runtime and cgroup version the node has. Paths hold the pod's uid with
+/// dashes or, from systemd, with underscores. The sandbox lives on, or the kubelet would make another.
+const KILL: &str = r#"for p in $(grep -lsE "pod($uid|$(echo "$uid" | tr - _))" /proc/[0-9]*/cgroup); do
+  p=${p#/proc/}; p=${p%/cgroup}
+  read -r name < "/proc/$p/comm" 2>/dev/null && [ "$name" != pause ] && kill -9 "$p" 2>/dev/null && echo "$name"
+done; echo .
+"#;
+
+impl Nodes {
+    /// Opens a shell on each node.
+    pub async fn open(client: &Client) -> Self {
+        let nodes: Api<Node> = Api::all(client.clone());
+        let names = nodes.list(&ListParams::default()).await.unwrap();
+        let mut shells = BTreeMap::new();
+        for node in names.iter().map(ResourceExt::name_any) {
+            let mut process = Command::new("docker")
+                .args(["exec", "-i", &node, "sh"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()
+                .unwrap_or_else(|error| {
+                    panic!("failed to run docker: {error}: hack/e2e.sh puts it on the path")
+                });
+            let input = process.stdin.take().expect("stdin is piped");
+            let output = BufReader::new(process.stdout.take().expect("stdout is piped")).lines();
+            shells.insert(
+                node,
+                Mutex::new(Shell {
+                    _process: process,
+                    input,
+                    output,
+                }),
+            );
+        }
+        Self {
+            shells: Arc::new(shells),
+        }
+    }
+
+    /// Sends SIGKILL to every process of the pod and returns their names; empty where none was running.
+    pub async fn kill(&self, node: &str, pod_uid: &str) -> Vec<String> {
+        let shell = self
+            .shells
+            .get(node)
+            .unwrap_or_else(|| panic!("there is no node {node:?}"));
+        let mut shell = shell.lock().await;
+        shell
+            .input
+            .write_all(format!("uid={pod_uid}\n{KILL}").as_bytes())
+            .await
+            .unwrap();
+        let mut killed = Vec::new();
+        loop {
+            match shell.output.next_line().await.unwrap() {
+                Some(line) if line == "." => return killed,
+                Some(name) => killed.push(name),
+                None => panic!("the shell on node {node} ended"),
+            }
+        }
+    }
+}

@@ -1,0 +1,438 @@
+//! The chart, by real helm: what it installs, what upgrades change, what uninstalling leaves, and what the operator may
+//! do. The CRD belongs to the release that `make deploy` installed, so other releases here do without it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a step that fails is a test that fails"
+)]
+
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use soak_e2e::{Namespace, Operator, client, helm, kubectl, repository};
+
+const CHART: &str = "charts/soak-operator";
+
+/// A release in a namespace of its own, whose operator looks nowhere else.
+struct Release {
+    namespace: Namespace,
+    values: Vec<String>,
+}
+
+impl Release {
+    async fn new(client: &Client, theme: &str) -> Self {
+        let namespace = Namespace::new(client, theme).await;
+        let image = Operator::find(client).await.image;
+        let (repository, tag) = image.rsplit_once(':').expect("an image with a tag");
+        let values = vec![
+            "crds.install=false".to_owned(),
+            "rbac.aggregate=false".to_owned(),
+            "prometheus.url=http://prometheus.invalid:9090".to_owned(),
+            format!("watchNamespaces={{{}}}", namespace.name),
+            format!("image.repository={repository}"),
+            format!("image.tag={tag}"),
+        ];
+        Self { namespace, values }
+    }
+
+    /// Its name, which is also the namespace's, so that nothing of it has a name that another has.
+    fn name(&self) -> &str {
+        &self.namespace.name
+    }
+
+    async fn upgrade(&self, chart: &str, more: &[&str]) -> Result<String, String> {
+        let mut arguments = vec![
+            "upgrade",
+            "--install",
+            self.name(),
+            chart,
+            "--namespace",
+            self.name(),
+        ];
+        arguments.extend(["--wait", "--timeout", "90s"]);
+        for value in self
+            .values
+            .iter()
+            .map(String::as_str)
+            .chain(more.iter().copied())
+        {
+            arguments.extend(["--set", value]);
+        }
+        helm(&arguments).await
+    }
+
+    async fn uninstall(&self) {
+        helm(&[
+            "uninstall",
+            self.name(),
+            "--namespace",
+            self.name(),
+            "--wait",
+            "--timeout",
+            "60s",
+        ])
+        .await
+        .unwrap();
+    }
+
+    /// Everything in the cluster that carries the release's label.
+    async fn objects(&self) -> Vec<String> {
+        let instance = format!("app.kubernetes.io/instance={}", self.name());
+        let kinds = "deployments,replicasets,pods,services,configmaps,secrets,serviceaccounts,roles,rolebindings";
+        let here = [
+            "get",
+            kinds,
+            "-n",
+            self.name(),
+            "-l",
+            &instance,
+            "-o",
+            "name",
+        ];
+        let everywhere = [
+            "get",
+            "clusterroles,clusterrolebindings",
+            "-l",
+            &instance,
+            "-o",
+            "name",
+        ];
+        let found = kubectl(&here).await.unwrap() + &kubectl(&everywhere).await.unwrap();
+        found.lines().map(str::to_owned).collect()
+    }
+
+    async fn deployment(&self) -> Value {
+        let name = format!("{}-soak-operator", self.name());
+        let said = kubectl(&["get", "deployment", &name, "-n", self.name(), "-o", "json"])
+            .await
+            .unwrap();
+        serde_json::from_str(&said).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_release_is_installed_upgraded_and_uninstalled_without_a_trace() {
+    let release = Release::new(&client().await, "chart").await;
+    let notes = release.upgrade(CHART, &[]).await.unwrap();
+    assert!(
+        notes.contains("SoakTests are carried out in the namespaces"),
+        "{notes}"
+    );
+    let deployment = release.deployment().await;
+    assert_eq!(
+        deployment["status"]["readyReplicas"],
+        json!(1),
+        "{deployment:#}"
+    );
+    let objects = release.objects().await;
+    for kind in ["deployment", "serviceaccount", "role.", "rolebinding"] {
+        assert!(
+            objects.iter().any(|object| object.starts_with(kind)),
+            "no {kind} in {objects:?}"
+        );
+    }
+    assert!(
+        !objects
+            .iter()
+            .any(|object| object.starts_with("clusterrole")),
+        "more than it needs: {objects:?}"
+    );
+
+    release.upgrade(CHART, &["log.level=debug"]).await.unwrap();
+    let deployment = release.deployment().await;
+    let environment = &deployment["spec"]["template"]["spec"]["containers"][0]["env"];
+    assert!(
+        environment
+            .as_array()
+            .unwrap()
+            .contains(&json!({"name": "RUST_LOG", "value": "debug"})),
+        "{environment}"
+    );
+    assert_eq!(
+        deployment["status"]["readyReplicas"],
+        json!(1),
+        "{deployment:#}"
+    );
+
+    release.uninstall().await;
+    let left = release.objects().await;
+    // Pods that are on their way out belong to the Deployment, which --wait has seen go.
+    let left: Vec<_> = left
+        .iter()
+        .filter(|object| !object.starts_with("pod/"))
+        .collect();
+    assert!(left.is_empty(), "left behind: {left:?}");
+    kubectl(&["get", "crd", "soaktests.soak-operator.io"])
+        .await
+        .expect("the CRD stays");
+}
+
+#[tokio::test]
+async fn values_that_do_not_exist_are_refused_by_helm() {
+    let release = Release::new(&client().await, "chart-values").await;
+    let said = release
+        .upgrade(CHART, &["promtheus.url=http://p:9090"])
+        .await
+        .expect_err("a misspelt value");
+    assert!(
+        said.contains("additional properties 'promtheus' not allowed"),
+        "{said}"
+    );
+}
+
+/// A copy of the chart whose CRD is another one, named for a test, so that it can come, change and go.
+fn chart_with_crd(directory: &Path, group: &str, description: &str) {
+    let crd =
+        std::fs::read_to_string(repository().join("crds/soaktests.soak-operator.io.yaml")).unwrap();
+    let crd = crd.replace("soaktests.soak-operator.io", &format!("soaktests.{group}"));
+    let crd = crd.replace("group: soak-operator.io", &format!("group: {group}"));
+    // Not to be listed with `kubectl get soaktests`, nor with `get all`.
+    let crd = crd
+        .replace("    categories:\n    - all\n    - soak\n", "")
+        .replace("    shortNames:\n    - soak\n", "");
+    let changed = crd.replace("The judged window, such as 6h", description);
+    assert_ne!(crd, changed);
+    let files = directory.join("crd-files");
+    std::fs::create_dir_all(&files).unwrap();
+    std::fs::write(files.join("soaktests.soak-operator.io.yaml"), changed).unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// What a test made outside of its namespace.
+struct Leftovers {
+    crd: String,
+    directory: PathBuf,
+}
+
+impl Drop for Leftovers {
+    fn drop(&mut self) {
+        let delete = [
+            "delete",
+            "crd",
+            &self.crd,
+            "--ignore-not-found",
+            "--wait=false",
+        ];
+        let _ = std::process::Command::new("kubectl").args(delete).output();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+#[tokio::test]
+async fn the_crd_comes_with_the_release_changes_with_an_upgrade_and_stays_when_it_goes() {
+    let release = Release::new(&client().await, "chart-crd").await;
+    let group = format!("{}.soak-operator.io", release.name());
+    let leftovers = Leftovers {
+        crd: format!("soaktests.{group}"),
+        directory: std::env::temp_dir().join(release.name()),
+    };
+    copy(&repository().join(CHART), &leftovers.directory);
+    let chart = leftovers.directory.to_str().unwrap().to_owned();
+    let with_crd = ["crds.install=true", "replicas=0"];
+    let explained = async || {
+        let said = kubectl(&["get", "crd", &leftovers.crd, "-o", "json"])
+            .await
+            .unwrap();
+        let crd: Value = serde_json::from_str(&said).unwrap();
+        let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        spec["properties"]["duration"]["description"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+
+    chart_with_crd(&leftovers.directory, &group, "As it was");
+    release.upgrade(&chart, &with_crd).await.unwrap();
+    assert!(
+        explained().await.starts_with("As it was"),
+        "{}",
+        explained().await
+    );
+    chart_with_crd(&leftovers.directory, &group, "As it is");
+    release.upgrade(&chart, &with_crd).await.unwrap();
+    assert!(
+        explained().await.starts_with("As it is"),
+        "{}",
+        explained().await
+    );
+    release.uninstall().await;
+    assert!(
+        explained().await.starts_with("As it is"),
+        "the CRD stays, and with it what people made of it"
+    );
+}
+
+#[tokio::test]
+async fn the_crd_in_the_cluster_is_the_one_in_the_repository() {
+    let said = kubectl(&["diff", "-f", "crds/"]).await;
+    // kubectl diff shows the annotation of helm and of a first apply; nothing else may differ.
+    let text = match &said {
+        Ok(text) => text.clone(),
+        Err(error) => panic!("the CRD differs from crds/: make deploy\n{error}"),
+    };
+    assert_eq!(text, "");
+}
+
+/// May this `ServiceAccount`, given by namespace and name, do this here?
+async fn may(
+    client: &Client,
+    account: (&str, &str),
+    verb: &str,
+    resource: &str,
+    namespace: &str,
+) -> bool {
+    let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    let review: SubjectAccessReview = serde_json::from_value(json!({"metadata": {}, "spec": {
+        "user": format!("system:serviceaccount:{}:{}", account.0, account.1),
+        "groups": ["system:serviceaccounts", "system:authenticated"],
+        "resourceAttributes": {
+            "verb": verb, "group": group, "resource": resource, "subresource": subresource, "namespace": namespace,
+        },
+    }}))
+    .unwrap();
+    let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
+    reviews
+        .create(&PostParams::default(), &review)
+        .await
+        .unwrap()
+        .status
+        .expect("an answer")
+        .allowed
+}
+
+#[tokio::test]
+async fn the_operator_may_do_what_it_must_and_nothing_more() {
+    let client = client().await;
+    let operator = Operator::find(&client).await;
+    let account = (operator.namespace.as_str(), operator.name.as_str());
+    for (verb, resource) in [
+        ("list", "soaktests.soak-operator.io"),
+        ("watch", "soaktests.soak-operator.io"),
+        ("patch", "soaktests/status.soak-operator.io"),
+        ("list", "pods"),
+        ("watch", "pods"),
+        ("delete", "pods"),
+        ("create", "configmaps"),
+        ("update", "configmaps"),
+        ("create", "deployments.apps"),
+        ("patch", "deployments.apps"),
+        ("delete", "deployments.apps"),
+        ("create", "services"),
+        ("delete", "services"),
+        ("create", "events.events.k8s.io"),
+        ("patch", "events.events.k8s.io"),
+        ("get", "nodes"),
+    ] {
+        assert!(
+            may(&client, account, verb, resource, "default").await,
+            "cannot {verb} {resource}"
+        );
+    }
+    for (verb, resource) in [
+        ("get", "secrets"),
+        ("list", "secrets"),
+        ("create", "pods"),
+        ("patch", "pods"),
+        ("deletecollection", "pods"),
+        ("create", "pods/exec"),
+        ("create", "pods/eviction"),
+        ("get", "pods/log"),
+        ("get", "pods/proxy"),
+        ("delete", "configmaps"),
+        ("list", "configmaps"),
+        ("create", "soaktests.soak-operator.io"),
+        ("delete", "soaktests.soak-operator.io"),
+        ("delete", "nodes"),
+        ("patch", "nodes"),
+        ("update", "nodes"),
+        ("get", "nodes/proxy"),
+        ("create", "namespaces"),
+        ("delete", "namespaces"),
+        ("create", "daemonsets.apps"),
+        ("create", "jobs.batch"),
+        ("create", "serviceaccounts"),
+        ("create", "serviceaccounts/token"),
+        ("impersonate", "users"),
+        ("create", "clusterroles.rbac.authorization.k8s.io"),
+        ("bind", "clusterroles.rbac.authorization.k8s.io"),
+        ("patch", "customresourcedefinitions.apiextensions.k8s.io"),
+        ("get", "leases.coordination.k8s.io"),
+        ("update", "leases.coordination.k8s.io"),
+    ] {
+        assert!(
+            !may(&client, account, verb, resource, "default").await,
+            "can {verb} {resource}"
+        );
+    }
+    let own = account.0;
+    assert!(
+        may(
+            &client,
+            account,
+            "update",
+            "leases.coordination.k8s.io",
+            own
+        )
+        .await,
+        "cannot renew its Lease"
+    );
+    assert!(
+        !may(
+            &client,
+            account,
+            "delete",
+            "leases.coordination.k8s.io",
+            own
+        )
+        .await,
+        "can delete Leases"
+    );
+    assert!(
+        !may(&client, account, "get", "secrets", own).await,
+        "can read the secrets beside it"
+    );
+}
+
+#[tokio::test]
+async fn an_operator_for_listed_namespaces_may_do_nothing_elsewhere() {
+    let client = client().await;
+    let release = Release::new(&client, "chart-scope").await;
+    release.upgrade(CHART, &["replicas=0"]).await.unwrap();
+    let name = format!("{}-soak-operator", release.name());
+    let account = (release.name(), name.as_str());
+    assert!(
+        may(&client, account, "delete", "pods", release.name()).await,
+        "cannot do its work"
+    );
+    for (verb, resource) in [
+        ("delete", "pods"),
+        ("list", "soaktests.soak-operator.io"),
+        ("create", "deployments.apps"),
+    ] {
+        assert!(
+            !may(&client, account, verb, resource, "default").await,
+            "can {verb} {resource} elsewhere"
+        );
+    }
+    assert!(
+        !may(&client, account, "get", "nodes", "").await,
+        "can see nodes"
+    );
+}
