@@ -2,8 +2,9 @@
 //!
 //! A number is given up only when the server has stored it. Until then it is sent again under the
 //! same id, which the server stores once. Every message names the last one of its partition that
-//! its sender knows of, so a producer that has lost its id without knowing it is refused, not
-//! obeyed.
+//! its sender knows of. A producer that has lost its id without knowing it yet is refused as soon
+//! as its successor has published, and two of them never store different messages under one
+//! number, nor leave one out.
 
 use std::time::Duration;
 

@@ -1,6 +1,5 @@
 //! A worker: holds an id, stands for election, and consumes what the assignment gives it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -180,7 +179,8 @@ impl Follower {
     async fn disown(&mut self) {
         self.ready.set(false);
         if self.under.take().is_some() {
-            self.consumers.own(&BTreeSet::new()).await;
+            // Not an assignment's doing: even a leak mode keeps out of this.
+            self.consumers.stop().await;
         }
     }
 }
