@@ -9,11 +9,12 @@ up() {
   local start=$SECONDS
   choose_engine
   if [ "$(engine_kind)" = own ]; then "$HACK/engine.sh" start; fi
+  command -v jq >/dev/null || install_packages jq
   "$HACK/tools" kind kubectl >/dev/null
   use_engine
   if is_whole; then
     say "cluster $CLUSTER is up"
-  elif was_created && step "starting the nodes of cluster $CLUSTER again" "20 to 40 s" revive; then
+  elif was_created && step "starting the nodes of cluster $CLUSTER again" "30 to 40 s" revive; then
     say "cluster $CLUSTER is up again after $((SECONDS - start)) s"
   else
     create
@@ -70,7 +71,7 @@ exists() { [ -n "$(nodes)" ]; }
 was_created() { exists && [ -e "$CACHE/cluster-created" ]; }
 
 is_whole() {
-  was_created && ! nodes | grep -v ' running$' >/dev/null && all_ready
+  was_created && ! nodes | grep -v ' running$' >/dev/null && all_ready && runs_since_its_nodes_started
 }
 all_ready() {
   local conditions
@@ -79,19 +80,24 @@ all_ready() {
   [ "$(sort -u <<< "$conditions")" = True ]
 }
 
-# After a reboot, or when the engine died: the nodes keep what they know, kubelet and etcd start from it. For a
-# while the API server still says Ready of nodes that it has not heard from.
+# After a reboot, or when the engine died: the nodes keep what they know, and everything starts from it.
 revive() {
-  local since name
-  since=$(date -u +%FT%TZ)
-  nodes | while read -r name _; do docker start "$name" >/dev/null || return 1; done
-  retry 60 all_ready && retry 90 all_heard_from_since "$since" && wait_ready 60
+  local name
+  for name in $(nodes | sed -n '/ running$/!s/ .*//p'); do docker start "$name" >/dev/null || return 1; done
+  retry 180 runs_since_its_nodes_started && wait_ready 60
 }
-all_heard_from_since() {
-  local renewals
-  renewals=$(in_net kubectl --request-timeout 5s --namespace kube-node-lease get leases \
-    -o jsonpath='{range .items[*]}{.spec.renewTime}{"\n"}{end}' 2>/dev/null) || return 1
-  [[ $(sort <<< "$renewals" | head -1) > $1 ]]
+
+# Until a kubelet reports, the API server believes what it knew before, so a container counts as ready only if it
+# started after its node did.
+runs_since_its_nodes_started() {
+  local starts
+  # shellcheck disable=SC2046  # a list of names
+  starts=$(docker inspect --format '{{slice .Name 1}} {{.State.StartedAt}}' $(nodes | cut -d' ' -f1)) || return 1
+  in_net kubectl --request-timeout 5s --namespace kube-system get pods --output json 2>/dev/null |
+    jq --exit-status --arg starts "$starts" '
+      ($starts | split("\n") | map(split(" ") | {key: .[0], value: .[1][:19]}) | from_entries) as $started |
+      [.items[] | $started[.spec.nodeName] as $start | .status.containerStatuses // [{}] | .[] |
+       .ready and .state.running.startedAt[:19] >= $start] | length > 0 and all' >/dev/null
 }
 
 down() {

@@ -88,7 +88,7 @@ stop_processes() {
 
 is_ours() {
   local line
-  line=$(tr '\0' ' ' < "/proc/$1/cmdline" 2>/dev/null) || return 1
+  line=$({ tr '\0' ' ' < "/proc/$1/cmdline"; } 2>/dev/null) || return 1
   case $line in *"dockerd "*"$RUN/"* | *"containerd"*" $RUN/"* | *"docker-proxy "*"$RUN/"*) ;; *) return 1 ;; esac
 }
 

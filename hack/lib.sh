@@ -24,10 +24,13 @@ die() { say "error: $*"; exit 1; }
 
 # step WHAT USUALLY COMMAND...: runs COMMAND, telling what it is, how long it usually takes, how long it took.
 step() {
-  local what=$1 usually=$2 start=$SECONDS
+  local what=$1 usually=$2 start=$SECONDS status
   shift 2
   say "$what (usually $usually)"
   "$@"
+  # Reached after a failure only where the caller handles it.
+  status=$?
+  [ $status = 0 ] || return $status
   say "$what: done in $((SECONDS - start)) s"
 }
 
