@@ -11,11 +11,12 @@ context=$CACHE/images
 # Static, so that an image needs nothing else. With --target the flags do not reach build scripts and macros,
 # which cannot be static.
 compile() {
-  local target
+  local target quiet=()
   target=$(uname -m)-unknown-linux-gnu
+  [ -t 2 ] || quiet=(--quiet)
   (
     cd "$ROOT"
-    RUSTFLAGS='-C target-feature=+crt-static' cargo build --release --locked --target "$target" \
+    RUSTFLAGS='-C target-feature=+crt-static' cargo build "${quiet[@]}" --release --locked --target "$target" \
       --package soak-operator --package soak-sim-worker --package soak-sim-producer
   )
   mkdir -p "$context"
@@ -27,11 +28,8 @@ revision() { git -C "$ROOT" describe --always --abbrev=40 --dirty 2>/dev/null ||
 
 make_ours() {
   local program builder=()
-  if [ "$(engine_kind)" = own ]; then
-    # shellcheck source=hack/node/lib.sh
-    source "$HACK/node/lib.sh"
-    builder=(--build-arg "BUILDER=$base_image")
-  fi
+  # The old builder wants an image with a shell for the stage that compiles: the nodes' is here in any case.
+  if [ "$(engine_kind)" = own ]; then builder=(--build-arg "BUILDER=$(cat "$CACHE/cluster-created")"); fi
   for program in "${programs[@]}"; do
     docker build --quiet --file "$ROOT/Dockerfile" --target "$program" --tag "soak-operator/$program:$(version)" \
       --build-arg BINARIES=prebuilt --build-arg "VERSION=$(version)" --build-arg "REVISION=$(revision)" \
