@@ -157,7 +157,7 @@ impl Answer {
     /// (Bonferroni; for the worst of them Holm's, 1979, is the same).
     fn for_worst_pod(evidence: &Evidence<'_>, fit: &Fit, bound: Bound) -> Option<Self> {
         let doubt = DOUBT / evidence.tracks.len() as f64;
-        let (surest, growth) = evidence
+        let (surest, growth, chance) = evidence
             .tracks
             .iter()
             .zip(&fit.each)
@@ -165,9 +165,13 @@ impl Answer {
             .filter(|(_, (track, _))| {
                 track.length() >= LEAST_POD_LENGTH && track.points.len() >= LEAST_POD_BLOCKS
             })
-            .map(|(index, (_, growth))| (index, growth.times(bound.pod_factor)))
-            .min_by(|(_, a), (_, b)| a.at_most(bound.limit).total_cmp(&b.at_most(bound.limit)))?;
-        if growth.at_most(bound.limit) >= doubt / 2.0 {
+            .map(|(index, (_, growth))| {
+                let growth = growth.times(bound.pod_factor);
+                let chance = growth.at_most(bound.limit);
+                (index, growth, chance)
+            })
+            .min_by(|(_, _, a), (_, _, b)| a.total_cmp(b))?;
+        if chance >= doubt / 2.0 {
             return None;
         }
         let interval = growth.interval(doubt);

@@ -9,7 +9,7 @@ fn seeds() -> u64 {
     std::env::var("SOAK_VERDICT_SEEDS")
         .ok()
         .and_then(|seeds| seeds.parse().ok())
-        .unwrap_or(40)
+        .unwrap_or(if cfg!(debug_assertions) { 10 } else { 200 })
 }
 
 /// Whether a share lies under its bound, with three standard errors of room for the number of seeds.
@@ -128,7 +128,7 @@ fn the_demo_is_decided() {
     let leaking_memory = rates(
         "demo, leaking, memory 4Mi",
         &absolute("4Mi"),
-        Some(0.0),
+        None,
         |seed| leaking_memory.run(seed),
     );
     for clean in [clean, memory] {

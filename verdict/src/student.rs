@@ -102,7 +102,8 @@ impl Belief {
         Self { parts }
     }
 
-    /// By bisection, since a mixture has no closed form; the bracket doubles until it holds the quantile.
+    /// By false position, with a bisection at every third step, since a mixture has no closed form; the bracket doubles
+    /// until it holds the quantile.
     fn quantile(&self, probability: f64) -> Option<f64> {
         let widest = self.parts.iter().map(|part| part.scale).fold(0.0, f64::max);
         let centres = || self.parts.iter().map(|part| part.centre);
@@ -111,29 +112,45 @@ impl Belief {
         if widest == 0.0 && low == high {
             return Some(low).filter(|value| value.is_finite());
         }
+        let excess = |x: f64| self.at_most(x) - probability;
+        let (mut below, mut above) = (excess(low), excess(high));
         let mut reach = 4.0 * widest + (high - low);
-        while self.at_most(low) > probability {
+        while below > 0.0 {
             low -= reach;
             reach *= 2.0;
+            below = excess(low);
         }
-        while self.at_most(high) < probability {
+        while above < 0.0 {
             high += reach;
             reach *= 2.0;
+            above = excess(high);
         }
-        for _ in 0..100 {
-            let middle = low + (high - low) / 2.0;
-            if self.at_most(middle) < probability {
-                low = middle;
+        for step in 0..MOST_STEPS {
+            // A mixture may be all but a staircase, on which only halving makes headway.
+            let share = if step % 3 == 2 {
+                0.5
             } else {
-                high = middle;
+                (-below / (above - below)).clamp(0.01, 0.99)
+            };
+            let guess = low + (high - low) * share;
+            let found = excess(guess);
+            if found < 0.0 {
+                (low, below) = (guess, found);
+            } else {
+                (high, above) = (guess, found);
             }
-            if high - low <= 1e-5 * widest {
-                break;
+            if found.abs() < CLOSE_ENOUGH || high - low <= 1e-6 * widest {
+                return Some(guess).filter(|value| value.is_finite());
             }
         }
         Some(low + (high - low) / 2.0).filter(|value| value.is_finite())
     }
 }
+
+/// A quantile is searched until its probability is off by less than this.
+const CLOSE_ENOUGH: f64 = 1e-7;
+
+const MOST_STEPS: usize = 200;
 
 impl Part {
     fn at_most(&self, x: f64) -> f64 {
