@@ -15,6 +15,7 @@ mod namespace;
 mod node;
 mod operator;
 mod pod_log;
+mod report;
 mod soak;
 mod wait;
 mod yaml;

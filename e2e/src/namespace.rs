@@ -12,6 +12,7 @@ use serde_json::json;
 use soak_api::SoakTest;
 
 use crate::command::kubectl_now;
+use crate::report::report;
 use crate::{Probe, Soak, say, wait_until};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -78,53 +79,6 @@ impl Namespace {
         }
         Soak::new(self, &name)
     }
-
-    /// Everything that tells why a soak here did not do what it should have.
-    fn report(&self) -> String {
-        let here = ["-n", &self.name];
-        let ask = |arguments: &[&str]| {
-            let text = kubectl_now(&[&here, arguments].concat());
-            format!("\n$ kubectl {}\n{text}", arguments.join(" "))
-        };
-        let operator = kubectl_now(&[
-            "logs",
-            "--all-containers",
-            "--prefix=false",
-            "--tail=4000",
-            "-A",
-            "-l",
-            "app.kubernetes.io/name=soak-operator,app.kubernetes.io/component=operator",
-        ]);
-        let lines: Vec<_> = operator
-            .lines()
-            .filter(|line| line.contains(&self.name))
-            .collect();
-        let last = lines.len().saturating_sub(60);
-        [
-            ask(&["get", "pods", "-o", "wide"]),
-            ask(&["get", "soaktests", "-o", "yaml"]),
-            ask(&[
-                "get",
-                "events",
-                "--sort-by=.lastTimestamp",
-                "--field-selector=type!=Normal",
-            ]),
-            ask(&[
-                "logs",
-                "-l",
-                "soak-operator.io/soaktest",
-                "--prefix",
-                "--tail=15",
-                "--max-log-requests=20",
-            ]),
-            format!(
-                "\noperator, lines about {}:\n{}\n",
-                self.name,
-                lines[last..].join("\n")
-            ),
-        ]
-        .concat()
-    }
 }
 
 impl Drop for Namespace {
@@ -133,7 +87,7 @@ impl Drop for Namespace {
             say(&format!(
                 "failed; this is what namespace {} looks like:\n{}",
                 self.name,
-                self.report()
+                report(&self.name)
             ));
         }
         kubectl_now(&[
