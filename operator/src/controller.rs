@@ -9,7 +9,7 @@ use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::runtime::{WatchStreamExt, predicates, watcher};
+use kube::runtime::{PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 use soak_api::{SOAK_TEST, SoakTest};
@@ -46,7 +46,7 @@ async fn reconcile(test: Arc<SoakTest>, ctx: Arc<Context>) -> Result<Action, Err
 fn report(test: &SoakTest, done: Done, ctx: &Context) -> Option<Decision> {
     match done {
         Done::Nothing => None,
-        Done::Kill(intent, result) => resolve(test, &intent, result, ctx.now()),
+        Done::Kill(intent, result) => resolve(test, &intent, &result, ctx.now()),
         Done::Drained => {
             let mut status = test.status.clone()?;
             status.drained_at = Some(ctx.now());
@@ -72,7 +72,7 @@ pub(crate) async fn run(
         .reflect(writer)
         .applied_objects()
         // Our own status writes are no reason to look again.
-        .predicate_filter(predicates::generation, Default::default());
+        .predicate_filter(predicates::generation, PredicateConfig::default());
     let alive = store.clone();
     let context = ctx.clone();
     Controller::for_stream(changed, store)
@@ -149,6 +149,10 @@ async fn refuse(
     Ok(Action::await_change())
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the controller hands over what it has"
+)]
 fn after_error(test: Arc<DeserializeGuard<SoakTest>>, error: &Error, _: Arc<Context>) -> Action {
     let soaktest = test.name_any();
     match error {

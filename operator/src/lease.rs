@@ -87,7 +87,7 @@ impl Keeper {
                 Ok(Ok(false)) => {}
                 Ok(Err(error)) => tracing::warn!(%error, "failed to renew the lease"),
                 Err(_) => {
-                    tracing::warn!("the API server did not answer in time to renew the lease")
+                    tracing::warn!("the API server did not answer in time to renew the lease");
                 }
             }
             let until = *self.until.borrow();
@@ -117,9 +117,10 @@ impl Keeper {
             }
             Ok::<_, kube::Error>(())
         };
-        match tokio::time::timeout(Duration::from_secs(2), released).await {
-            Ok(Ok(())) => tracing::info!("the lease is released"),
-            _ => tracing::warn!("the lease could not be released, it runs out by itself"),
+        if let Ok(Ok(())) = tokio::time::timeout(Duration::from_secs(2), released).await {
+            tracing::info!("the lease is released");
+        } else {
+            tracing::warn!("the lease could not be released, it runs out by itself");
         }
     }
 

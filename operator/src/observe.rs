@@ -45,7 +45,7 @@ pub(crate) async fn observe(
     let journal = record::journal(test, ctx).await?;
     let status = test.status.clone().unwrap_or_default();
     let judged = match (status.phase, &journal) {
-        (Phase::Judging, Ok(journal)) => Some(judge::judge(test, journal, ctx, now).await),
+        (Phase::Judging, Ok(journal)) => Some(judge::judge(test, journal, ctx).await),
         _ => None,
     };
     let asked = matches!(

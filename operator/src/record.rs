@@ -120,11 +120,11 @@ async fn append(
         match chunk(test, place, ctx).await? {
             Some(map) if text(&map).len() + lines.len() <= CHUNK_BYTES => {
                 let mut longer = map.clone();
-                let text = format!("{}{lines}", text(&map));
+                let all = format!("{}{lines}", text(&map));
                 longer
                     .data
                     .get_or_insert_default()
-                    .insert("journal".to_owned(), text);
+                    .insert("journal".to_owned(), all);
                 maps.replace(&map.name_any(), &PostParams::default(), &longer)
                     .await
                     .map_err(Error::kube("append to the journal"))?;

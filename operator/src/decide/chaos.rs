@@ -289,7 +289,7 @@ pub(super) fn close(draft: &mut Draft<'_>) {
 pub(crate) fn resolve(
     test: &SoakTest,
     intent: &PendingIntent,
-    result: KillResult,
+    result: &KillResult,
     now: Timestamp,
 ) -> Option<Decision> {
     let mut status: SoakTestStatus = test.status.clone().unwrap_or_default();
@@ -315,12 +315,12 @@ pub(crate) fn resolve(
         }
         KillResult::Gone | KillResult::Refused(_) => {
             record.result = EventResult::Abandoned;
-            record.reason = if result == KillResult::Gone {
+            let why = if *result == KillResult::Gone {
                 reason::POD_GONE
             } else {
                 reason::REFUSED
-            }
-            .to_owned();
+            };
+            why.clone_into(&mut record.reason);
             decision.journal.push(Entry::Event(record.clone()));
             push_recent(&mut status, record);
         }

@@ -14,12 +14,12 @@ pub(super) fn update(draft: &mut Draft<'_>) {
         (type_::WORKLOAD_READY, workload_ready(draft)),
         (type_::METRICS_AVAILABLE, metrics_available(draft)),
         (type_::CHAOS_HEALTHY, chaos_healthy(draft)),
-        (type_::COMPLETE, complete(draft)),
+        (type_::COMPLETE, Some(complete(draft))),
         (type_::PASSED, passed(draft)),
     ];
     for (type_, answer) in answers {
         if let Some(Answer(status, reason, message)) = answer {
-            set(draft, type_, status, reason, message);
+            set(draft, type_, status, reason, &message);
         }
     }
 }
@@ -77,7 +77,7 @@ fn chaos_healthy(draft: &Draft<'_>) -> Option<Answer> {
     })
 }
 
-fn complete(draft: &Draft<'_>) -> Option<Answer> {
+fn complete(draft: &Draft<'_>) -> Answer {
     let status = &draft.decision.status;
     let done = status.phase == Phase::Completed;
     let message = if done {
@@ -85,11 +85,7 @@ fn complete(draft: &Draft<'_>) -> Option<Answer> {
     } else {
         String::new()
     };
-    Some(Answer(
-        done,
-        if done { "Completed" } else { "Running" },
-        message,
-    ))
+    Answer(done, if done { "Completed" } else { "Running" }, message)
 }
 
 fn passed(draft: &Draft<'_>) -> Option<Answer> {
@@ -107,7 +103,7 @@ fn passed(draft: &Draft<'_>) -> Option<Answer> {
     Some(Answer(passed, reason, status.message.clone()))
 }
 
-fn set(draft: &mut Draft<'_>, type_: &str, status: bool, reason: &str, message: String) {
+fn set(draft: &mut Draft<'_>, type_: &str, status: bool, reason: &str, message: &str) {
     let status = if status { "True" } else { "False" };
     let (now, generation) = (Time(draft.now), draft.test.metadata.generation);
     let conditions = &mut draft.decision.status.conditions;

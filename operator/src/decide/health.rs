@@ -89,10 +89,10 @@ fn unplanned(draft: &mut Draft<'_>, incarnation: &Incarnation, last: Option<&Pod
         .map(|(reason, code)| format!("{reason}, exit code {code}"));
     let restarted = last.is_some_and(|pod| pod.restarts > incarnation.id.restarts);
     let disruption = last.and_then(|pod| pod.disruption.clone());
-    let lost = last.is_some_and(|pod| draft.observed.lost_nodes.contains(&pod.node))
+    let node_lost = last.is_some_and(|pod| draft.observed.lost_nodes.contains(&pod.node))
         || disruption.as_deref() == Some("DeletionByTaintManager");
     let (reason, detail) = match (disruption, end) {
-        (Some(why), _) if lost => (reason::NODE_LOST, why),
+        (Some(why), _) if node_lost => (reason::NODE_LOST, why),
         (Some(why), _) => (reason::EVICTED, why),
         (None, Some((why, code))) if why == reason::OOM_KILLED => {
             (reason::OOM_KILLED, format!("exit code {code}"))

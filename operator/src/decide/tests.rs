@@ -235,7 +235,7 @@ impl World {
             return self.restart();
         }
         self.now += SignedDuration::from_millis(20);
-        if let Some(decision) = resolve(&self.test, &intent, result, self.now)
+        if let Some(decision) = resolve(&self.test, &intent, &result, self.now)
             && !self.record(&decision)
         {
             return self.restart();

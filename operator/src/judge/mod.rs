@@ -7,7 +7,6 @@ mod signals;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use soak_api::verdict::{self, Judgement, Outcome, SeriesGrowth};
 use soak_api::{CriterionKind, CriterionResult, GrowthRow, SoakTest};
 
@@ -51,7 +50,6 @@ pub(crate) async fn judge(
     test: &SoakTest,
     journal: &Journal,
     ctx: &Context,
-    _now: Timestamp,
 ) -> Result<Vec<CriterionResult>, String> {
     let _one_of_few = ctx
         .judging
@@ -60,10 +58,7 @@ pub(crate) async fn judge(
         .map_err(|_| "the operator is stopping".to_owned())?;
     let observation = Observation::of(test, journal).ok_or("the soak has no window to judge")?;
     let mut results = vec![evidence::health(test, journal)];
-    let prometheus = match open(test, ctx) {
-        Ok(prometheus) => prometheus,
-        Err(problem) => return Err(problem),
-    };
+    let prometheus = open(test, ctx)?;
     results.push(
         evidence::evidence(test, journal, &observation, &prometheus)
             .await
