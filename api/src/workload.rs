@@ -1,5 +1,6 @@
 //! What is soaked.
 
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use soak_verdict::Span;
@@ -16,14 +17,14 @@ pub struct Workload {
 
 /// Producers publish numbered messages to partitions, workers own partitions and take over from each other, and a
 /// ledger counts what was lost or done twice. The operator deploys a NATS server for it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Simulation {
     /// How many partitions the work is split into.
     #[schemars(range(min = 1, max = 10_000))]
     pub partitions: u32,
-    /// Messages a second published to each partition.
-    #[schemars(range(min = 0.01, max = 1_000))]
+    /// Messages a second published to each partition, from 0.01 to 1000.
+    #[x_kube(validation = Rule::new("double(self) >= 0.01 && double(self) <= 1000.0").message("messageRate must be from 0.01 to 1000 messages a second"))]
     #[serde(default = "one")]
     pub message_rate: f64,
     /// The pods that own partitions and process their messages: the component `worker`.

@@ -34,7 +34,21 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
     let test = persisted.test.clone();
     match persisted.into_inner() {
         Effect::None => Ok(Done::Nothing),
-        Effect::Deploy => deploy(&test, ctx).await.map(|()| Done::Nothing),
+        Effect::Deploy => {
+            let problem = deploy(&test, ctx)
+                .await
+                .err()
+                .map(|error| error.to_string());
+            if let Some(problem) = &problem {
+                tracing::warn!(
+                    soaktest = test.name_any(),
+                    problem,
+                    "the workload could not be created"
+                );
+            }
+            ctx.remember(&test, |memory| memory.undeployable = problem);
+            Ok(Done::Nothing)
+        }
         Effect::Kill(intent) => kill(&test, intent, ctx).await,
         Effect::Drain => Ok(drain(&test).await),
         Effect::Remove => remove(&test, ctx).await.map(|()| Done::Nothing),

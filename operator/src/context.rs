@@ -41,6 +41,8 @@ pub(crate) struct Memory {
     /// The SoakTest as last written, until the watch has caught up.
     pub(crate) written: Option<Arc<SoakTest>>,
     pub(crate) journal: Option<Arc<Journal>>,
+    /// Why the workload could not be created when that was last tried.
+    pub(crate) undeployable: Option<String>,
     asked_at: Option<Timestamp>,
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Observed {
     pub(crate) lost_nodes: HashSet<String>,
     /// The journal as it is written.
     pub(crate) journal: Result<Arc<Journal>, JournalError>,
+    /// Why the workload could not be created when that was last tried.
+    pub(crate) undeployable: Option<String>,
     /// Whether Prometheus answers; `None` where it was not asked this time.
     pub(crate) metrics: Option<Result<(), String>>,
     /// The verdict; `None` outside of judging.
@@ -64,6 +66,7 @@ pub(crate) async fn observe(
         pods,
         departed,
         journal,
+        undeployable: ctx.remembered(test).undeployable,
         metrics,
         judged,
     })

@@ -1,5 +1,6 @@
 //! What a process shows of itself: metrics, and whether it is ready.
 
+mod debug;
 mod http;
 mod process;
 

@@ -126,7 +126,8 @@ fn deploy(draft: &mut Draft<'_>) {
         );
         return;
     }
-    let waiting = waiting_for(draft);
+    let problem = draft.observed.undeployable.clone();
+    let waiting = problem.unwrap_or_else(|| waiting_for(draft));
     draft.status().message = waiting;
     draft.decision.effect = Effect::Deploy;
     draft.look_at(draft.now + RETRY);

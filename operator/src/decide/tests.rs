@@ -162,6 +162,7 @@ impl World {
             departed: HashMap::new(),
             lost_nodes: HashSet::new(),
             journal: Ok(Arc::new(self.journal.clone())),
+            undeployable: None,
             metrics: None,
             judged,
         }

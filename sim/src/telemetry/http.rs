@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
+
+use super::debug::Hoard;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -43,17 +45,22 @@ pub async fn bind(addr: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(addr).await
 }
 
-/// Serves `/metrics`, `/healthz` and `/readyz` until told to stop.
+/// Serves `/metrics`, `/healthz`, `/readyz` and `/debug/allocate` until told to stop.
 pub async fn serve(
     listener: TcpListener,
     registry: Arc<Registry>,
     ready: Ready,
     stop: CancellationToken,
 ) {
+    let hoard = Hoard::default();
     let app = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
+        .route(
+            "/debug/allocate",
+            post(move |uri: Uri| async move { hoard.allocate(&uri) }),
+        )
         .with_state(Shown { registry, ready });
     // A scraper keeps its connection open: waiting for it to close would outlast the grace period.
     tokio::select! {
