@@ -8,7 +8,7 @@ use_engine
 
 deploy() {
   in_net helm upgrade --install soak-operator "$ROOT/charts/soak-operator" --namespace soak-system --create-namespace \
-    --values "$ROOT/charts/soak-operator/tests/values/demo.yaml" >/dev/null
+    --values "$ROOT/charts/soak-operator/tests/values/demo.yaml" >/dev/null || die "the chart could not be installed"
   restart_if_image_changed
   local deployment
   for deployment in $(in_net kubectl --namespace soak-system get deployments --output name); do
