@@ -328,7 +328,6 @@ async fn a_worker_that_runs_out_of_memory_fails_health_as_such() {
         "asked {} for memory: {answer:?}",
         worker.name_any()
     ));
-    restarted(&client, &worker, 1).await;
     let status = soak.ends().await;
     failed_by_health(&status, &worker.name_any(), "OOMKilled");
 }

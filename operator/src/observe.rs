@@ -3,15 +3,19 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, ResourceExt};
 use soak_api::{CriterionResult, Phase, SoakTest};
 
 use crate::context::{Context, Error};
+use crate::decide::LAST_CALL;
 use crate::facts::PodFact;
 use crate::journal::{Journal, JournalError};
 use crate::{judge, record, workload};
+
+/// How long judging may take before it is begun anew.
+const JUDGED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// What the operator sees of one SoakTest at one instant.
 #[derive(Clone, Debug)]
@@ -47,7 +51,7 @@ pub(crate) async fn observe(
     let journal = record::journal(test, ctx).await?;
     let status = test.status.clone().unwrap_or_default();
     let judged = match (status.phase, &journal) {
-        (Phase::Judging, Ok(journal)) => Some(judge::judge(test, journal, ctx).await),
+        (Phase::Judging, Ok(journal)) => Some(judged(test, journal, ctx, now).await),
         _ => None,
     };
     let asked = matches!(
@@ -70,6 +74,29 @@ pub(crate) async fn observe(
         metrics,
         judged,
     })
+}
+
+/// The verdict, if it comes before the last call: Prometheus must not hold the soak beyond its deadline.
+async fn judged(
+    test: &SoakTest,
+    journal: &Journal,
+    ctx: &Context,
+    now: Timestamp,
+) -> Result<Vec<CriterionResult>, String> {
+    let deadline = test.status.as_ref().and_then(|status| status.deadline_at);
+    let left = deadline
+        .map_or(JUDGED_WITHIN, |at| at.duration_since(now) - LAST_CALL)
+        .min(JUDGED_WITHIN);
+    let left = left.max(SignedDuration::from_millis(1)).unsigned_abs();
+    let verdict = tokio::time::timeout(left, judge::judge(test, journal, ctx));
+    let url = judge::url_of(test, ctx).unwrap_or_default();
+    let silence = || {
+        format!(
+            "Prometheus at {url} did not answer every query within {}s",
+            left.as_secs()
+        )
+    };
+    verdict.await.unwrap_or_else(|_| Err(silence()))
 }
 
 /// Of the nodes that Kubernetes took pods away from, those that are gone, not ready or closed for scheduling.

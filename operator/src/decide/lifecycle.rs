@@ -12,7 +12,10 @@ use super::{Draft, Effect, chaos, health, signed};
 use crate::plan;
 
 /// How long before the deadline a soak is ended, so that it is Completed by then.
-const LAST_CALL: SignedDuration = SignedDuration::from_secs(5);
+pub(crate) const LAST_CALL: SignedDuration = SignedDuration::from_secs(10);
+
+/// How long before the deadline nobody waits for the workload to be gone any more.
+const CLOSING: SignedDuration = SignedDuration::from_secs(2);
 
 /// How often the cluster is asked again to become what was planned.
 const RETRY: SignedDuration = SignedDuration::from_secs(5);
@@ -258,7 +261,7 @@ fn clean_up(draft: &mut Draft<'_>) {
     let late = draft
         .before
         .deadline_at
-        .is_some_and(|deadline| draft.now >= deadline);
+        .is_some_and(|deadline| draft.now >= deadline - CLOSING);
     if keep || late || draft.observed.pods.is_empty() {
         let now = draft.now;
         draft.status().times.completed = Some(now);
@@ -272,6 +275,9 @@ fn clean_up(draft: &mut Draft<'_>) {
     }
     draft.decision.effect = Effect::Remove;
     draft.look_at(draft.now + RETRY);
+    if let Some(deadline) = draft.before.deadline_at {
+        draft.look_at(deadline - CLOSING);
+    }
 }
 
 /// Sets the outcome, once, and lets the workload be removed.

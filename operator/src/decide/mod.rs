@@ -16,6 +16,7 @@ use soak_api::{PendingIntent, Phase, SoakTest, SoakTestStatus};
 
 pub(crate) use chaos::{KillResult, resolve};
 pub(crate) use health::describe as describe_breach;
+pub(crate) use lifecycle::LAST_CALL;
 
 use crate::journal::{Entry, Journal};
 use crate::observe::Observed;

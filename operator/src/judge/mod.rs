@@ -83,14 +83,19 @@ pub(crate) async fn judge(
     Ok(results)
 }
 
-fn open(test: &SoakTest, ctx: &Context) -> Result<Prometheus, String> {
+/// Where the SoakTest's Prometheus is; `None` where neither it nor the operator names one.
+pub(crate) fn url_of(test: &SoakTest, ctx: &Context) -> Option<String> {
     let named = test
         .spec
         .metrics
         .prometheus
         .as_ref()
         .map(|prometheus| prometheus.url.clone());
-    let url = named.or_else(|| ctx.prometheus.clone()).ok_or(
+    named.or_else(|| ctx.prometheus.clone())
+}
+
+fn open(test: &SoakTest, ctx: &Context) -> Result<Prometheus, String> {
+    let url = url_of(test, ctx).ok_or(
         "there is no Prometheus to ask: set spec.metrics.prometheus.url, or give the operator one (PROMETHEUS_URL)",
     )?;
     Prometheus::open(&url, &ctx.http, ctx.metrics.clone()).map_err(|error| error.to_string())
