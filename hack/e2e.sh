@@ -20,8 +20,8 @@ kubectl() { "$HACK/in-cluster-net" kubectl "$@"; }
 # How many tests of a file run at once: what two cores and sixty pods bear.
 threads() {
   case $1 in
-    faults) echo 5 ;;
-    deletion) echo 6 ;;
+    faults) echo 3 ;;
+    deletion) echo 4 ;;
     chart) echo 2 ;;
     *) echo 4 ;;
   esac

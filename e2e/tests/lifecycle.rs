@@ -34,13 +34,13 @@ fn restless(name: &str) -> SoakTest {
     let mut test = small(name);
     test.spec.workload.simulation.workers.replicas = 3;
     test.spec.warm_up = span(10);
-    test.spec.duration = span(60);
+    test.spec.duration = span(90);
     test.spec.settle = span(15);
     let twin = twin("clean").spec.chaos.expect("the twins are about chaos");
     let mut chaos = Chaos {
         interval: SpanRange {
-            min: span(14),
-            max: span(16),
+            min: span(24),
+            max: span(26),
         },
         ..twin
     };
