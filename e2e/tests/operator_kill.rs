@@ -60,14 +60,14 @@ fn transitions(before: &SoakTestStatus, after: &SoakTestStatus) -> Vec<Transitio
     seen
 }
 
-/// Each event gets one kill, so that between two kills there is time to replace the operator's pod; an event whose
-/// intent alone was written down may end as Presumed, which is no proof, so that two of twelve are enough.
+/// Few enough that the operator is there for nine tenths of the soak, and far enough apart that its pod is replaced
+/// between two of them. An event whose intent alone was written down may end as Presumed, which is no proof.
 fn wanted(transition: Transition) -> bool {
     match transition {
         Entered(_) => true,
-        Intended(index) => index % 6 == 2,
-        Resolved(index) => index % 3 == 1,
-        Recovered(index) => index % 3 == 0,
+        Resolved(index) => index == 2,
+        Recovered(index) => index == 5,
+        Intended(index) => index == 9,
     }
 }
 
@@ -76,17 +76,17 @@ fn test() -> SoakTest {
     let spec = &mut test.spec;
     spec.workload.simulation.workers.replicas = 3;
     spec.warm_up = span(15);
-    spec.duration = span(175);
-    spec.settle = span(15);
-    spec.deadline = Some(span(360));
+    spec.duration = span(240);
+    spec.settle = span(30);
+    spec.deadline = Some(span(480));
     let twin = soak_test("examples/clean.yaml")
         .spec
         .chaos
         .expect("the twins are about chaos");
     let mut chaos = Chaos {
         interval: SpanRange {
-            min: span(13),
-            max: span(14),
+            min: span(18),
+            max: span(19),
         },
         ..twin
     };
@@ -200,7 +200,7 @@ async fn killed_after_each_transition_it_repeats_nothing_forgets_nothing_and_sti
             }
         }
     };
-    let limit = Duration::from_secs(360);
+    let limit = Duration::from_secs(480);
     assert!(
         tokio::time::timeout(limit, run).await.is_ok(),
         "not Completed in {limit:?}: {status:#?}"
@@ -270,8 +270,8 @@ fn every_kind_of_transition_was_struck(kills: &[Transition]) {
     assert!(missed.is_empty(), "never killed on entering {missed:?}");
     let count = |which: fn(&Transition) -> bool| kills.iter().filter(|t| which(t)).count();
     assert!(count(|t| matches!(t, Intended(_))) >= 1, "{kills:?}");
-    assert!(count(|t| matches!(t, Resolved(_))) >= 2, "{kills:?}");
-    assert!(count(|t| matches!(t, Recovered(_))) >= 2, "{kills:?}");
+    assert!(count(|t| matches!(t, Resolved(_))) >= 1, "{kills:?}");
+    assert!(count(|t| matches!(t, Recovered(_))) >= 1, "{kills:?}");
 }
 
 /// One deletion an event, on a pod of its own, by what the API server told of the pods.

@@ -28,21 +28,35 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Until when this process leads; it is extended as the Lease is renewed.
 #[derive(Clone, Debug)]
 pub(crate) struct Leadership {
-    until: watch::Receiver<Option<Instant>>,
+    term: watch::Receiver<Option<Term>>,
+}
+
+/// One process's time as the leader.
+#[derive(Clone, Copy, Debug)]
+struct Term {
+    /// The Lease runs out then, if it is not renewed.
+    until: Instant,
+    /// When the last leader before this process was last known to lead.
+    vacant_from: Option<Timestamp>,
 }
 
 impl Leadership {
     /// Whether the Lease outlasts a request that begins now.
     pub(crate) fn may_act(&self) -> bool {
-        self.until
+        self.term
             .borrow()
-            .is_some_and(|until| until > Instant::now() + REQUEST_TIMEOUT)
+            .is_some_and(|term| term.until > Instant::now() + REQUEST_TIMEOUT)
+    }
+
+    /// When the last leader before this process was last known to lead; from then on nobody was there.
+    pub(crate) fn vacant_from(&self) -> Option<Timestamp> {
+        self.term.borrow().and_then(|term| term.vacant_from)
     }
 
     /// Waits until this process leads.
     pub(crate) async fn acquired(&mut self) {
         // The keeper lives as long as the process; if it is gone, so is all hope to lead.
-        if self.until.wait_for(Option::is_some).await.is_err() {
+        if self.term.wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -52,23 +66,23 @@ impl Leadership {
 pub(crate) struct Keeper {
     leases: Api<Lease>,
     holder: String,
-    until: watch::Sender<Option<Instant>>,
+    term: watch::Sender<Option<Term>>,
     /// Whom we saw holding it, by renewal, and since when: time is measured here, not read off another's clock.
     rival: Option<(Option<MicroTime>, Instant)>,
 }
 
 impl Keeper {
     pub(crate) fn new(client: Client, namespace: &str, holder: String) -> (Self, Leadership) {
-        let (until, receiver) = watch::channel(None);
+        let (term, receiver) = watch::channel(None);
         let leases = Api::namespaced(client, namespace);
         (
             Self {
                 leases,
                 holder,
-                until,
+                term,
                 rival: None,
             },
-            Leadership { until: receiver },
+            Leadership { term: receiver },
         )
     }
 
@@ -77,20 +91,27 @@ impl Keeper {
         loop {
             let asked_at = Instant::now();
             match tokio::time::timeout(REQUEST_TIMEOUT, self.ask()).await {
-                Ok(Ok(true)) => {
-                    self.until.send_replace(Some(asked_at + DURATION));
+                Ok(Ok(Answer::Held { since_another })) => {
+                    let vacant_from = self
+                        .term
+                        .borrow()
+                        .map_or(since_another, |term| term.vacant_from);
+                    self.term.send_replace(Some(Term {
+                        until: asked_at + DURATION,
+                        vacant_from,
+                    }));
                 }
-                Ok(Ok(false)) if self.until.borrow().is_some() => {
+                Ok(Ok(Answer::Taken)) if self.term.borrow().is_some() => {
                     tracing::error!("another operator holds the lease");
                     return;
                 }
-                Ok(Ok(false)) => {}
+                Ok(Ok(Answer::Taken)) => {}
                 Ok(Err(error)) => tracing::warn!(%error, "failed to renew the lease"),
                 Err(_) => {
                     tracing::warn!("the API server did not answer in time to renew the lease");
                 }
             }
-            let until = *self.until.borrow();
+            let until = self.term.borrow().map(|term| term.until);
             match until {
                 Some(until) if until <= Instant::now() + REQUEST_TIMEOUT => {
                     tracing::error!("the lease runs out and could not be renewed");
@@ -104,13 +125,14 @@ impl Keeper {
 
     /// Lets the next operator take over at once.
     pub(crate) async fn release(&mut self) {
-        if self.until.send_replace(None).is_none() {
+        if self.term.send_replace(None).is_none() {
             return;
         }
         let released = async {
             let mut lease = self.leases.get(NAME).await?;
             if holder_of(&lease) == Some(&self.holder) {
-                lease.spec.get_or_insert_default().holder_identity = None;
+                let spec = lease.spec.get_or_insert_default();
+                (spec.holder_identity, spec.renew_time) = (None, Some(MicroTime(Timestamp::now())));
                 self.leases
                     .replace(NAME, &PostParams::default(), &lease)
                     .await?;
@@ -125,7 +147,7 @@ impl Keeper {
     }
 
     /// Takes or renews the Lease if nobody else holds it; a conflict means that somebody else was faster.
-    async fn ask(&mut self) -> Result<bool, kube::Error> {
+    async fn ask(&mut self) -> Result<Answer, kube::Error> {
         let now = MicroTime(Timestamp::now());
         let Some(mut lease) = self.leases.get_opt(NAME).await? else {
             let lease = Lease {
@@ -135,18 +157,28 @@ impl Keeper {
                 },
                 spec: Some(self.spec(None, now)),
             };
-            return won(self.leases.create(&PostParams::default(), &lease).await);
+            return won(
+                self.leases.create(&PostParams::default(), &lease).await,
+                None,
+            );
         };
         let holder = holder_of(&lease).cloned();
         if holder.as_ref() != Some(&self.holder) && holder.is_some() && !self.rival_is_dead(&lease)
         {
-            return Ok(false);
+            return Ok(Answer::Taken);
         }
+        let since_another = lease
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.renew_time.as_ref())
+            .map(|time| time.0);
         lease.spec = Some(self.spec(lease.spec.as_ref(), now));
-        won(self
-            .leases
-            .replace(NAME, &PostParams::default(), &lease)
-            .await)
+        won(
+            self.leases
+                .replace(NAME, &PostParams::default(), &lease)
+                .await,
+            since_another,
+        )
     }
 
     fn rival_is_dead(&mut self, lease: &Lease) -> bool {
@@ -188,10 +220,21 @@ fn holder_of(lease: &Lease) -> Option<&String> {
         .filter(|holder| !holder.is_empty())
 }
 
-fn won(answer: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
+/// What came of asking for the Lease.
+enum Answer {
+    /// It is ours; whoever had it before, we or another, last renewed it then.
+    Held { since_another: Option<Timestamp> },
+    /// It is somebody else's.
+    Taken,
+}
+
+fn won(
+    answer: Result<Lease, kube::Error>,
+    since_another: Option<Timestamp>,
+) -> Result<Answer, kube::Error> {
     match answer {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+        Ok(_) => Ok(Answer::Held { since_another }),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(Answer::Taken),
         Err(error) => Err(error),
     }
 }

@@ -22,6 +22,8 @@ const JUDGED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 pub(crate) struct Observed {
     /// The operator process that looks.
     pub(crate) operator: String,
+    /// When the leader before this process was last known to lead.
+    pub(crate) vacant_from: Option<Timestamp>,
     /// The workload as it is planned.
     pub(crate) components: Vec<workload::Component>,
     /// Its pods as they are.
@@ -65,6 +67,7 @@ pub(crate) async fn observe(
     };
     Ok(Observed {
         operator: ctx.identity.clone(),
+        vacant_from: ctx.leadership.vacant_from(),
         components: workload::components(&test.spec.workload),
         lost_nodes: lost_nodes(&pods, &departed, ctx).await,
         pods,

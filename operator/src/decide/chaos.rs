@@ -86,12 +86,9 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
         draft.look_at(at);
         return;
     }
-    if at >= window_end {
-        return;
-    }
     draft.status().chaos.due += 1;
     draft.status().chaos.next_at = events.get(due + 1).map(|next| began + signed(next.at));
-    match target(draft, event, at) {
+    match target(draft, event, at, window_end) {
         Ok(pod) => {
             let intent = PendingIntent {
                 index: event.index,
@@ -135,6 +132,7 @@ fn target<'a>(
     draft: &'a Draft<'_>,
     event: &PlannedEvent,
     at: Timestamp,
+    window_end: Timestamp,
 ) -> Result<&'a PodFact, &'static str> {
     let Some(chaos) = draft.test.spec.chaos.as_ref() else {
         return Err(reason::NO_CANDIDATE);
@@ -142,7 +140,7 @@ fn target<'a>(
     if draft.test.spec.suspend {
         return Err(reason::SUSPENDED);
     }
-    if draft.now.duration_since(at) > LATEST {
+    if draft.now.duration_since(at) > LATEST || draft.now >= window_end {
         return Err(reason::MISSED);
     }
     if draft.decision.status.chaos.recovering.is_some() {

@@ -172,7 +172,10 @@ fn soak(draft: &mut Draft<'_>) {
         draft.look_at(over);
         return;
     }
-    if draft.decision.status.chaos.pending.is_some() {
+    let chaos = &draft.decision.status.chaos;
+    if chaos.pending.is_some() || chaos.due < chaos.planned {
+        // What was due while nobody was there is accounted for first.
+        draft.look_at(draft.now);
         return;
     }
     let now = draft.now;
@@ -312,13 +315,19 @@ fn enter(draft: &mut Draft<'_>, phase: Phase, message: impl Into<String>) {
     draft.look_at(draft.now);
 }
 
-/// Time in which nobody was there: since another operator process last wrote, or since this one last could.
+/// Time in which nobody was there: since another operator process last wrote or last renewed its Lease, or since this
+/// one last could write.
 fn absence(draft: &mut Draft<'_>) {
     let Some(seen) = draft.before.presence.seen_at else {
         return;
     };
-    let gap = draft.now.duration_since(seen);
     let another = draft.before.presence.operator != draft.observed.operator;
+    let since = if another {
+        draft.observed.vacant_from.map_or(seen, |at| at.max(seen))
+    } else {
+        seen
+    };
+    let gap = draft.now.duration_since(since);
     if another || gap > 3 * super::heartbeat(draft.test) {
         draft.status().presence.absent_milliseconds +=
             i64::try_from(gap.as_millis().max(0)).unwrap_or(i64::MAX / 2);

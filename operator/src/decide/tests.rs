@@ -157,6 +157,7 @@ impl World {
         });
         Observed {
             operator: self.operator.to_string(),
+            vacant_from: None,
             components: workload::components(&self.test.spec.workload),
             pods: self.pods.iter().map(|(pod, _)| pod.clone()).collect(),
             departed: HashMap::new(),
@@ -462,7 +463,6 @@ fn a_protected_pod_keeps_chaos_away_from_its_component() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_the_promises_hold(
