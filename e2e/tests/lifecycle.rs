@@ -204,7 +204,7 @@ async fn the_clean_twin_passes_and_loses_no_message_while_its_workers_are_killed
         "{growth:#?}"
     );
     assert!(
-        growth.samples > 500 && growth.incarnations >= 6,
+        growth.samples > 300 && growth.incarnations >= 2,
         "{growth:#?}"
     );
     soak.workload_is_gone().await;
