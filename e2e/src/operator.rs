@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
@@ -65,14 +66,17 @@ impl Operator {
             .items
     }
 
-    /// Waits until one pod of it is ready and holds the Lease, and returns that pod.
-    pub async fn leads(&self, limit: Duration) -> Pod {
+    /// Waits until one pod of it is ready and has taken or renewed the Lease after `since`, and returns that pod: a
+    /// Lease outlives the process that held it.
+    pub async fn leads(&self, since: Timestamp, limit: Duration) -> Pod {
         wait_until("an operator that leads", limit, async || {
             let leases: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
             let leases = leases.list(&ListParams::default()).await.unwrap();
             let holders: Vec<_> = leases
                 .iter()
-                .filter_map(|lease| lease.spec.as_ref()?.holder_identity.clone())
+                .filter_map(|lease| lease.spec.as_ref())
+                .filter(|spec| spec.renew_time.as_ref().is_some_and(|at| at.0 > since))
+                .filter_map(|spec| spec.holder_identity.clone())
                 .collect();
             let pods = self.pods().await;
             let leader = pods.iter().find(|pod| {
@@ -95,6 +99,7 @@ impl Operator {
 
     /// Deletes its pods in an orderly way and waits until another leads, whose container has never been restarted.
     pub async fn replace(&self) -> Pod {
+        let since = Timestamp::now();
         let before: Vec<_> = self
             .pods()
             .await
@@ -121,7 +126,7 @@ impl Operator {
             },
         )
         .await;
-        self.leads(Duration::from_secs(60)).await
+        self.leads(since, Duration::from_secs(60)).await
     }
 }
 

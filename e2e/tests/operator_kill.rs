@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt};
+use jiff::Timestamp;
 use kube::ResourceExt;
 use soak_api::verdict::Outcome;
 use soak_api::{Chaos, EventResult, Phase, SoakOutcome, SoakTest, SoakTestStatus, SpanRange};
@@ -147,8 +148,11 @@ impl Killer {
             say(&format!("{transition:?}: killed {}", killed.join(", ")));
             self.kills.push(transition);
         }
-        // Whatever was being put in place has been killed with the rest.
-        self.replacing = Some(replace(self.operator.clone()).boxed_local());
+        // Whatever was being put in place has been killed with the rest. From judging on nobody counts how long the
+        // operator is away, and the next kill must find one that runs, not one that is being replaced.
+        if !matches!(transition, Entered(Phase::Judging | Phase::CleaningUp)) {
+            self.replacing = Some(replace(self.operator.clone()).boxed_local());
+        }
     }
 
     /// Waits until the operator that was killed last is back and has been replaced; for ever where none was.
@@ -166,7 +170,9 @@ impl Killer {
 
 /// Lets the operator come back by itself first, which is what the kill is about, and then replaces its pod.
 async fn replace(operator: Operator) -> (String, String) {
-    operator.leads(Duration::from_secs(90)).await;
+    operator
+        .leads(Timestamp::now(), Duration::from_secs(90))
+        .await;
     let pod = operator.replace().await;
     let node = pod
         .spec
