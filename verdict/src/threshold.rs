@@ -2,7 +2,7 @@
 
 use statrs::distribution::{Beta, ContinuousCDF};
 
-use crate::autocorrelation::independent_samples;
+use crate::autocorrelation::independent_samples_of;
 use crate::criterion::Threshold;
 use crate::judgement::{Interval, Judgement, Outcome, SeriesGrowth};
 use crate::run::{Run, Sample};
@@ -66,7 +66,7 @@ pub(crate) fn judge(threshold: &Threshold, run: &Run) -> Judgement {
     let found = match threshold.over.as_deref() {
         None => worst(&series, side),
         Some(over) => match percentile_of(over) {
-            Some(share) => percentile(&series, share, over, side, limit),
+            Some(share) => percentile(&series, share, over, (side, limit), run.step_seconds),
             None => {
                 return Judgement {
                     sentence: format!("{over:?} is no percentile: use p50, p99 or alike."),
@@ -186,24 +186,25 @@ fn worst(series: &[&[Sample]], side: Side) -> Found {
 }
 
 /// The order-statistic interval of a percentile (Conover, 1999, section 3.2), with the samples' number shrunk by their
-/// autocorrelation.
+/// autocorrelation and by what series have in common.
 ///
 /// Where the samples are too few for an order statistic to bound the percentile, that side stays open: the largest of
 /// 100 values bounds no 99th percentile.
-fn percentile(series: &[&[Sample]], share: f64, over: &str, side: Side, limit: f64) -> Found {
+fn percentile(
+    series: &[&[Sample]],
+    share: f64,
+    over: &str,
+    (side, limit): (Side, f64),
+    step_seconds: f64,
+) -> Found {
     let mut values: Vec<f64> = series.iter().copied().flatten().map(|s| s.v).collect();
     values.sort_by(f64::total_cmp);
-    let independent: f64 = series
-        .iter()
-        .map(|samples| independent_samples(samples))
-        .sum();
-    let count = values.len();
-    let at = |rank: f64| {
-        // The rank among independent samples, carried over to all of them.
-        let index = (rank / independent * count as f64).ceil();
-        nth(&values, index)
-    };
-    let (lower, upper) = ranks(independent.floor(), share);
+    let independent = independent_samples_of(series, step_seconds).floor();
+    let count = values.len() as f64;
+    // From ranks among independent samples to ranks among all of them, outwards.
+    let (lower, upper) = ranks(independent, share);
+    let low = lower.and_then(|rank| nth(&values, (rank / independent * count).floor()));
+    let high = upper.and_then(|rank| nth(&values, (rank / independent * count).ceil()));
     let enough = values
         .first()
         .zip(values.last())
@@ -224,12 +225,11 @@ fn percentile(series: &[&[Sample]], share: f64, over: &str, side: Side, limit: f
                 0.0
             }
         });
-    // A quarter of the gaps between ranks is lost to rounding at the ends, which is on the safe side.
     Found {
         what: format!("the {over}"),
-        estimate: nth(&values, (share * count as f64).ceil()).unwrap_or(f64::NAN),
-        low: lower.and_then(at),
-        high: upper.and_then(at),
+        estimate: nth(&values, (share * count).ceil()).unwrap_or(f64::NAN),
+        low,
+        high,
         needed: Some(enough).filter(|times| *times > 1.0),
     }
 }
