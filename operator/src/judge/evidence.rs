@@ -8,7 +8,8 @@ use soak_api::{CriterionResult, EventResult, Signal, SoakTest};
 
 use super::prometheus::{Error, Prometheus};
 use super::series::{Observation, seconds};
-use super::{signals, worded};
+use super::signals::{self, Signals};
+use super::worded;
 use crate::decide::describe_breach;
 use crate::journal::Journal;
 use crate::reasons::breach;
@@ -86,12 +87,11 @@ fn healthy(test: &SoakTest, journal: &Journal) -> String {
 
 /// Whether there is enough to judge on: data, an operator, chaos, and a workload that came to rest.
 pub(super) async fn evidence(
-    test: &SoakTest,
     journal: &Journal,
-    observation: &Observation,
-    prometheus: &Prometheus,
+    signals: &mut Signals<'_>,
 ) -> Result<CriterionResult, Error> {
-    let memory = signals::of_signal(test, Signal::Memory, observation, prometheus).await?;
+    let (test, observation, prometheus) = (signals.test, signals.observation, signals.prometheus);
+    let memory = signals.of(Signal::Memory).await?;
     let data = covered(&memory, observation);
     let mut problems = Vec::new();
     if data < COVERED {

@@ -12,6 +12,7 @@ use soak_api::{CriterionKind, CriterionResult, GrowthRow, SoakTest};
 
 use self::prometheus::Prometheus;
 use self::series::Observation;
+use self::signals::Signals;
 use crate::context::Context;
 use crate::journal::Journal;
 
@@ -59,24 +60,28 @@ pub(crate) async fn judge(
     let observation = Observation::of(test, journal).ok_or("the soak has no window to judge")?;
     let mut results = vec![evidence::health(test, journal)];
     let prometheus = open(test, ctx)?;
+    let mut signals = Signals::new(test, &observation, &prometheus);
     results.push(
-        evidence::evidence(test, journal, &observation, &prometheus)
+        evidence::evidence(journal, &mut signals)
             .await
             .map_err(|e| e.to_string())?,
     );
     for criterion in &test.spec.criteria {
         let result = match criterion.kind() {
             Ok(kind) => {
-                let run = signals::run(test, &kind, &observation, &prometheus)
-                    .await
-                    .map_err(|e| e.to_string())?;
+                let run = signals.run(&kind).await.map_err(|e| e.to_string())?;
                 row(
                     &criterion.name,
                     kind_name(&kind),
                     verdict::judge(&kind, &run),
                 )
             }
-            Err(problem) => undecided(&criterion.name, "unknown", problem.to_string()),
+            Err(problem) => worded(
+                &criterion.name,
+                "unknown",
+                Outcome::Inconclusive,
+                problem.to_string(),
+            ),
         };
         results.push(result);
     }
@@ -172,8 +177,4 @@ fn worded(name: &str, kind: &str, outcome: Outcome, sentence: String) -> Criteri
         contributions: Vec::new(),
         excluded: Vec::new(),
     }
-}
-
-fn undecided(name: &str, kind: &str, sentence: String) -> CriterionResult {
-    worded(name, kind, Outcome::Inconclusive, sentence)
 }

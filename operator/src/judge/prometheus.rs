@@ -129,16 +129,16 @@ impl Prometheus {
         let chunk = Duration::from_secs_f64(
             (SAMPLES_AT_ONCE / count).max(10.0) * step.as_secs_f64().max(0.1),
         );
-        let mut answer = Answer::default();
+        let mut parts = Vec::new();
         for (start, end) in chunks(from, to, chunk) {
             let range = end.duration_since(start).as_millis().max(1);
             // Prometheus 2 includes the left edge and 3 does not: one more millisecond, and doubles are dropped later.
-            answer.join(
+            parts.push(
                 self.instant(&format!("{selector}[{}ms]", range + 1), end)
                     .await?,
             );
         }
-        Ok(answer)
+        Ok(Answer::joined(parts))
     }
 
     /// The values of an expression at every step, both ends included.
@@ -149,7 +149,7 @@ impl Prometheus {
         to: Timestamp,
         step: Duration,
     ) -> Result<Answer, Error> {
-        let mut answer = Answer::default();
+        let mut parts = Vec::new();
         for (start, end) in chunks(from, to, step * POINTS_AT_ONCE) {
             let request = self.client.query_range(
                 query,
@@ -157,9 +157,9 @@ impl Prometheus {
                 end.as_second(),
                 step.as_secs_f64(),
             );
-            answer.join(self.ask(query, request.get_raw()).await?);
+            parts.push(self.ask(query, request.get_raw()).await?);
         }
-        Ok(answer)
+        Ok(Answer::joined(parts))
     }
 
     async fn ask(
@@ -214,29 +214,36 @@ impl Prometheus {
 }
 
 impl Answer {
-    /// Adds a later part: series are told apart by their labels.
-    fn join(&mut self, part: Self) {
-        for series in part.series {
-            match self
-                .series
-                .iter_mut()
-                .find(|known| known.labels == series.labels)
-            {
-                Some(known) => known.samples.extend(series.samples),
-                None => self.series.push(series),
+    /// The parts as one: series are told apart by their labels, samples of one series by their time.
+    fn joined(parts: Vec<Self>) -> Self {
+        let mut series: BTreeMap<_, Vec<Sample>> = BTreeMap::new();
+        let mut warnings = Vec::new();
+        for part in parts {
+            for one in part.series {
+                series.entry(one.labels).or_default().extend(one.samples);
+            }
+            for warning in part.warnings {
+                if !warnings.contains(&warning) {
+                    warnings.push(warning);
+                }
             }
         }
-        for series in &mut self.series {
-            series.samples.sort_by(|a, b| a.t.total_cmp(&b.t));
-            series
-                .samples
-                .dedup_by(|a, b| a.t.to_bits() == b.t.to_bits());
+        let series = series.into_iter().map(|(labels, mut samples)| {
+            samples.sort_by(|a, b| a.t.total_cmp(&b.t));
+            samples.dedup_by(|a, b| a.t.to_bits() == b.t.to_bits());
+            Series { labels, samples }
+        });
+        Self {
+            series: series.collect(),
+            warnings,
         }
-        for warning in part.warnings {
-            if !self.warnings.contains(&warning) {
-                self.warnings.push(warning);
-            }
-        }
+    }
+
+    /// What Prometheus said against its own answer, as gaps of a run.
+    pub(super) fn doubts(&self) -> impl Iterator<Item = String> {
+        self.warnings
+            .iter()
+            .map(|warning| format!("Prometheus warns: {warning}"))
     }
 }
 
@@ -382,8 +389,7 @@ mod tests {
             }],
             warnings: vec!["slow".into()],
         };
-        let mut whole = part(&[1.0, 2.0]);
-        whole.join(part(&[2.0, 3.0]));
+        let whole = Answer::joined(vec![part(&[1.0, 2.0]), part(&[2.0, 3.0])]);
         assert_eq!(whole.series[0].samples.len(), 3);
         assert_eq!(whole.warnings, ["slow"]);
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use soak_api::verdict::{ChaosEvent, Component, IncarnationSeries, Run, Window};
+use soak_api::verdict::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
 use soak_api::{EventResult, SoakTest};
 
 use super::prometheus::Answer;
@@ -105,12 +105,7 @@ impl Observation {
     /// Splits an answer by incarnation, keeping the labels named. An incarnation of a component that answered at all and
     /// that has no samples of its own is there with none. What the journal does not know is a gap.
     pub(super) fn split(&self, answer: Answer, keep: &[&str], run: &mut Run) {
-        run.gaps.extend(
-            answer
-                .warnings
-                .iter()
-                .map(|warning| format!("Prometheus warns: {warning}")),
-        );
+        run.gaps.extend(answer.doubts());
         let mut unknown = BTreeSet::new();
         let mut answered = BTreeSet::new();
         for series in answer.series {
@@ -146,7 +141,7 @@ impl Observation {
                 if !samples.is_empty() {
                     answered.insert(incarnation.id.clone());
                     run.series
-                        .push(self.series(place, incarnation, *end, labels.clone(), samples));
+                        .push(series_of(place, incarnation, *end, labels.clone(), samples));
                 }
             }
         }
@@ -160,7 +155,7 @@ impl Observation {
                 if components.contains(&incarnation.component)
                     && !answered.contains(&incarnation.id)
                 {
-                    run.series.push(self.series(
+                    run.series.push(series_of(
                         place,
                         incarnation,
                         *end,
@@ -175,26 +170,6 @@ impl Observation {
                 "{} pods are not in the journal, such as {first}",
                 unknown.len()
             ));
-        }
-    }
-
-    #[expect(clippy::unused_self, reason = "reads as the counterpart of split")]
-    fn series(
-        &self,
-        place: usize,
-        incarnation: &Incarnation,
-        end: Option<Timestamp>,
-        labels: BTreeMap<String, String>,
-        samples: Vec<soak_api::verdict::Sample>,
-    ) -> IncarnationSeries {
-        IncarnationSeries {
-            component: incarnation.component.clone(),
-            pod: incarnation.pod.clone(),
-            incarnation: u32::try_from(place + 1).unwrap_or(u32::MAX),
-            started_at: seconds(incarnation.started_at),
-            ended_at: end.map(seconds),
-            labels,
-            samples,
         }
     }
 
@@ -219,6 +194,25 @@ impl Observation {
             })
             .filter(|(_, start, end)| end > start)
             .collect()
+    }
+}
+
+/// The samples of the pod's incarnation at `place`, from 0.
+fn series_of(
+    place: usize,
+    incarnation: &Incarnation,
+    end: Option<Timestamp>,
+    labels: BTreeMap<String, String>,
+    samples: Vec<Sample>,
+) -> IncarnationSeries {
+    IncarnationSeries {
+        component: incarnation.component.clone(),
+        pod: incarnation.pod.clone(),
+        incarnation: u32::try_from(place + 1).unwrap_or(u32::MAX),
+        started_at: seconds(incarnation.started_at),
+        ended_at: end.map(seconds),
+        labels,
+        samples,
     }
 }
 

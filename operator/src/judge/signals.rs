@@ -1,9 +1,12 @@
 //! What is asked of Prometheus for each kind of criterion.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use soak_api::verdict::Run;
 use soak_api::{CriterionKind, Signal, SoakTest};
 
-use super::prometheus::{Error, Prometheus};
+use super::prometheus::{Answer, Error, Prometheus};
 use super::series::Observation;
 
 /// The selector of a signal, and the label that tells its parts apart.
@@ -14,44 +17,67 @@ fn preset(signal: Signal) -> (&'static str, &'static [&'static str]) {
     }
 }
 
-/// The run that the criterion is judged on.
-pub(super) async fn run(
-    test: &SoakTest,
-    kind: &CriterionKind,
-    observation: &Observation,
-    prometheus: &Prometheus,
-) -> Result<Run, Error> {
-    match kind {
-        CriterionKind::Growth(growth) => {
-            of_signal(test, growth.signal, observation, prometheus).await
-        }
-        CriterionKind::Trend(trend) => of_signal(test, trend.signal, observation, prometheus).await,
-        CriterionKind::Delta(delta) => of_signal(test, delta.signal, observation, prometheus).await,
-        CriterionKind::Increase(increase) => {
-            of_counter(test, &increase.query, observation, prometheus).await
-        }
-        CriterionKind::Threshold(threshold) => {
-            of_query(test, &threshold.query, observation, prometheus).await
-        }
-    }
+/// What Prometheus has on one soak; each signal is asked for once, however many criteria are about it.
+pub(super) struct Signals<'a> {
+    pub(super) test: &'a SoakTest,
+    pub(super) observation: &'a Observation,
+    pub(super) prometheus: &'a Prometheus,
+    known: Vec<(Signal, Arc<Run>)>,
 }
 
-/// The samples of a signal as they were scraped, from the beginning of warm-up to the end of settling.
-pub(super) async fn of_signal(
-    test: &SoakTest,
-    signal: Signal,
-    observation: &Observation,
-    prometheus: &Prometheus,
-) -> Result<Run, Error> {
-    let (metric, labels) = preset(signal);
-    let selector = format!("{metric}{{{}}}", observation.matchers(test));
-    let step = test.spec.metrics.step.duration();
-    let answer = prometheus
-        .raw(&selector, observation.from, observation.settled, step)
-        .await?;
-    let mut run = observation.run(test);
-    observation.split(answer, labels, &mut run);
-    Ok(run)
+impl<'a> Signals<'a> {
+    pub(super) fn new(
+        test: &'a SoakTest,
+        observation: &'a Observation,
+        prometheus: &'a Prometheus,
+    ) -> Self {
+        Self {
+            test,
+            observation,
+            prometheus,
+            known: Vec::new(),
+        }
+    }
+
+    /// The run that the criterion is judged on.
+    pub(super) async fn run(&mut self, kind: &CriterionKind) -> Result<Arc<Run>, Error> {
+        let Self {
+            test,
+            observation,
+            prometheus,
+            ..
+        } = *self;
+        match kind {
+            CriterionKind::Growth(growth) => self.of(growth.signal).await,
+            CriterionKind::Trend(trend) => self.of(trend.signal).await,
+            CriterionKind::Delta(delta) => self.of(delta.signal).await,
+            CriterionKind::Increase(increase) => {
+                of_counter(test, &increase.query, observation, prometheus)
+                    .await
+                    .map(Arc::new)
+            }
+            CriterionKind::Threshold(threshold) => {
+                of_query(test, &threshold.query, observation, prometheus)
+                    .await
+                    .map(Arc::new)
+            }
+        }
+    }
+
+    /// The samples of a signal as they were scraped, from the beginning of warm-up to the end of settling.
+    pub(super) async fn of(&mut self, signal: Signal) -> Result<Arc<Run>, Error> {
+        if let Some((_, run)) = self.known.iter().find(|(known, _)| *known == signal) {
+            return Ok(run.clone());
+        }
+        let (metric, labels) = preset(signal);
+        let selector = format!("{metric}{{{}}}", self.observation.matchers(self.test));
+        let answer = scraped(self.test, &selector, self.observation, self.prometheus).await?;
+        let mut run = self.observation.run(self.test);
+        self.observation.split(answer, labels, &mut run);
+        let run = Arc::new(run);
+        self.known.push((signal, run.clone()));
+        Ok(run)
+    }
 }
 
 async fn of_counter(
@@ -61,12 +87,8 @@ async fn of_counter(
     prometheus: &Prometheus,
 ) -> Result<Run, Error> {
     let selector = narrowed(query, &observation.matchers(test));
-    let step = test.spec.metrics.step.duration();
-    let answer = prometheus
-        .raw(&selector, observation.from, observation.settled, step)
-        .await?;
-    let mut run = observation.run(test);
-    let labels: Vec<_> = answer
+    let answer = scraped(test, &selector, observation, prometheus).await?;
+    let labels: BTreeSet<String> = answer
         .series
         .iter()
         .flat_map(|series| series.labels.keys().cloned())
@@ -84,8 +106,22 @@ async fn of_counter(
         .map(String::as_str)
         .filter(|label| !target.contains(label))
         .collect();
+    let mut run = observation.run(test);
     observation.split(answer, &own, &mut run);
     Ok(run)
+}
+
+/// The samples of a plain selector over the whole soak.
+async fn scraped(
+    test: &SoakTest,
+    selector: &str,
+    observation: &Observation,
+    prometheus: &Prometheus,
+) -> Result<Answer, Error> {
+    let step = test.spec.metrics.step.duration();
+    prometheus
+        .raw(selector, observation.from, observation.settled, step)
+        .await
 }
 
 /// A user's expression at every step of the window; its series belong to no pod in particular.
@@ -100,12 +136,7 @@ async fn of_query(
         .range(query, from, to, test.spec.metrics.step.duration())
         .await?;
     let mut run = observation.run(test);
-    run.gaps.extend(
-        answer
-            .warnings
-            .iter()
-            .map(|warning| format!("Prometheus warns: {warning}")),
-    );
+    run.gaps.extend(answer.doubts());
     run.series = answer
         .series
         .into_iter()
