@@ -213,18 +213,14 @@ impl PodFacts {
             watcher::Event::InitDone => {
                 let listed = std::mem::take(&mut known.relisted);
                 let before = std::mem::replace(&mut known.pods, listed);
-                for (key, pods) in before {
-                    for (uid, fact) in pods {
-                        if !known
-                            .pods
-                            .get(&key)
-                            .is_some_and(|now| now.contains_key(&uid))
-                        {
-                            known
-                                .departed
-                                .entry(key.clone())
-                                .or_default()
-                                .insert(uid, fact);
+                let Known { pods, departed, .. } = &mut *known;
+                // Of those that were gone with their whole SoakTest before this list, nobody asks any more.
+                departed.retain(|key, _| pods.contains_key(key) || before.contains_key(key));
+                for (key, facts) in before {
+                    let now = pods.get(&key);
+                    for (uid, fact) in facts {
+                        if now.is_none_or(|now| !now.contains_key(&uid)) {
+                            departed.entry(key.clone()).or_default().insert(uid, fact);
                         }
                     }
                 }
@@ -254,5 +250,63 @@ impl Known {
             .entry(key.clone())
             .or_default()
             .insert(fact.uid.clone(), fact);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(test: &str, name: &str) -> Pod {
+        let mut pod = Pod::default();
+        pod.metadata.namespace = Some("soak".into());
+        pod.metadata.name = Some(name.into());
+        pod.metadata.uid = Some(format!("uid-{name}"));
+        pod.metadata.labels = Some([(SOAK_TEST.to_owned(), test.to_owned())].into());
+        pod
+    }
+
+    fn list(facts: &PodFacts, pods: &[Pod]) {
+        facts.apply(watcher::Event::Init);
+        for pod in pods {
+            facts.apply(watcher::Event::InitApply(pod.clone()));
+        }
+        facts.apply(watcher::Event::InitDone);
+    }
+
+    fn key(test: &str) -> SoakTestKey {
+        ("soak".into(), test.into())
+    }
+
+    #[test]
+    fn before_the_first_list_nothing_is_known() {
+        let facts = PodFacts::default();
+        facts.apply(watcher::Event::Init);
+        assert!(facts.of(&key("a")).is_none());
+        facts.apply(watcher::Event::InitDone);
+        assert!(facts.of(&key("a")).is_some());
+    }
+
+    #[test]
+    fn a_pod_that_vanished_between_two_lists_is_known_as_departed() {
+        let facts = PodFacts::default();
+        list(&facts, &[pod("a", "one"), pod("a", "two")]);
+        list(&facts, &[pod("a", "two")]);
+        let (pods, departed) = facts.of(&key("a")).expect("listed");
+        assert_eq!(pods.len(), 1);
+        assert!(departed.contains_key("uid-one"));
+    }
+
+    #[test]
+    fn what_is_known_of_soaks_that_are_gone_does_not_pile_up() {
+        let facts = PodFacts::default();
+        for soak in 0..50 {
+            list(&facts, &[pod(&format!("soak-{soak}"), "one")]);
+        }
+        list(&facts, &[]);
+        list(&facts, &[]);
+        let known = facts.inner.lock().expect("not poisoned");
+        assert!(known.pods.is_empty());
+        assert!(known.departed.is_empty(), "{:?}", known.departed.keys());
     }
 }

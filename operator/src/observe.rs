@@ -65,11 +65,15 @@ pub(crate) async fn observe(
     } else {
         None
     };
+    let lost_nodes = match &journal {
+        Ok(journal) => lost_nodes(journal, &pods, &departed, ctx).await,
+        Err(_) => HashSet::new(),
+    };
     Ok(Observed {
         operator: ctx.identity.clone(),
         vacant_from: ctx.leadership.vacant_from(),
         components: workload::components(&test.spec.workload),
-        lost_nodes: lost_nodes(&pods, &departed, ctx).await,
+        lost_nodes,
         pods,
         departed,
         journal,
@@ -102,17 +106,22 @@ async fn judged(
     verdict.await.unwrap_or_else(|_| Err(silence()))
 }
 
-/// Of the nodes that Kubernetes took pods away from, those that are gone, not ready or closed for scheduling.
+/// Of the nodes that Kubernetes took pods away from, those that are gone, not ready or closed for scheduling. Only pods
+/// whose end is not yet in the journal are asked about: of the others it has been decided.
 async fn lost_nodes(
+    journal: &Journal,
     pods: &[PodFact],
     departed: &HashMap<String, PodFact>,
     ctx: &Context,
 ) -> HashSet<String> {
-    let disrupted = departed
-        .values()
-        .chain(pods)
-        .filter(|pod| pod.disruption.is_some() && !pod.node.is_empty());
-    let names: HashSet<_> = disrupted.map(|pod| pod.node.clone()).collect();
+    let disrupted = |pod: &&PodFact| pod.disruption.is_some() && !pod.node.is_empty();
+    let mut open: Vec<_> = departed.values().chain(pods).filter(disrupted).collect();
+    if open.is_empty() {
+        return HashSet::new();
+    }
+    let living: HashSet<_> = journal.living().map(|i| i.id.uid.as_str()).collect();
+    open.retain(|pod| living.contains(pod.uid.as_str()));
+    let names: HashSet<_> = open.into_iter().map(|pod| pod.node.clone()).collect();
     let nodes: Api<Node> = Api::all(ctx.client.clone());
     let mut lost = HashSet::new();
     for name in names {

@@ -9,6 +9,7 @@ mod conditions;
 mod health;
 mod lifecycle;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -69,8 +70,8 @@ struct Draft<'a> {
     observed: &'a Observed,
     now: Timestamp,
     before: &'a SoakTestStatus,
-    /// The journal as it will be once this decision is written.
-    journal: Journal,
+    /// The journal as it will be once this decision is written; copied only by a decision that writes.
+    journal: Cow<'a, Journal>,
     decision: Decision,
 }
 
@@ -80,7 +81,7 @@ pub(crate) fn decide(test: &SoakTest, observed: &Observed, now: Timestamp) -> De
     let journal = observed
         .journal
         .as_ref()
-        .map_or_else(|_| Journal::default(), |journal| (**journal).clone());
+        .map_or_else(|_| Cow::default(), |journal| Cow::Borrowed(&**journal));
     let mut draft = Draft {
         test,
         observed,
@@ -103,7 +104,7 @@ impl Draft<'_> {
     }
 
     fn write(&mut self, entry: Entry) {
-        self.journal.add(entry.clone());
+        self.journal.to_mut().add(entry.clone());
         self.decision.journal.push(entry);
     }
 
