@@ -10,7 +10,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use soak_api::{PendingIntent, SoakTest};
 
-use crate::context::{Context, Error};
+use crate::context::{Context, Error, belongs_to};
 use crate::decide::{Effect, KillResult};
 use crate::record::Persisted;
 use crate::workload;
@@ -29,10 +29,14 @@ pub(crate) enum Done {
     Drained,
 }
 
-/// Does what was written down.
+/// Does what was written down, if this operator leads for long enough to have it done.
 pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<Done, Error> {
     let test = persisted.test.clone();
-    match persisted.into_inner() {
+    let effect = persisted.into_inner();
+    if effect != Effect::None && !ctx.leadership.may_act() {
+        return Err(Error::NotLeading);
+    }
+    match effect {
         Effect::None => Ok(Done::Nothing),
         Effect::Deploy => {
             let problem = deploy(&test, ctx)
@@ -57,10 +61,7 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
 
 /// Deletes the pod of the intent and no other: the uid is a precondition that the API server checks.
 async fn kill(test: &SoakTest, intent: PendingIntent, ctx: &Context) -> Result<Done, Error> {
-    if !ctx.leadership.may_act() {
-        return Err(Error::NotLeading);
-    }
-    let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), &test.namespace().unwrap_or_default());
+    let pods: Api<Pod> = ctx.api(test);
     let params = DeleteParams {
         grace_period_seconds: Some(intent.grace_period_seconds),
         preconditions: Some(Preconditions {
@@ -90,10 +91,9 @@ async fn kill(test: &SoakTest, intent: PendingIntent, ctx: &Context) -> Result<D
 }
 
 async fn deploy(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
-    let namespace = test.namespace().unwrap_or_default();
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    let services: Api<Service> = Api::namespaced(ctx.client.clone(), &namespace);
-    let deployments: Api<Deployment> = Api::namespaced(ctx.client.clone(), &namespace);
+    let services: Api<Service> = ctx.api(test);
+    let deployments: Api<Deployment> = ctx.api(test);
     for service in workload::services(test) {
         services
             .patch(&service.name_any(), &params, &Patch::Apply(&service))
@@ -128,9 +128,8 @@ async fn drain(test: &SoakTest) -> Done {
 
 /// Deletes what the SoakTest owns, except its journal; what is gone already is gone.
 async fn remove(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
-    let namespace = test.namespace().unwrap_or_default();
-    let deployments: Api<Deployment> = Api::namespaced(ctx.client.clone(), &namespace);
-    let services: Api<Service> = Api::namespaced(ctx.client.clone(), &namespace);
+    let deployments: Api<Deployment> = ctx.api(test);
+    let services: Api<Service> = ctx.api(test);
     for deployment in workload::deployments(test, &ctx.images) {
         remove_owned(test, &deployments, &deployment.name_any()).await?;
     }
@@ -152,11 +151,7 @@ where
     else {
         return Ok(());
     };
-    if !object
-        .owner_references()
-        .iter()
-        .any(|owner| Some(&owner.uid) == test.uid().as_ref())
-    {
+    if !belongs_to(&object, test) {
         return Ok(());
     }
     let same = Preconditions {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use kube::core::NamespaceResourceScope;
 use kube::runtime::events::Recorder;
-use kube::{Client, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use soak_api::SoakTest;
 use tokio::sync::Semaphore;
 
@@ -112,6 +113,15 @@ impl Context {
         Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap_or_default()
     }
 
+    /// The objects of a kind in the SoakTest's namespace.
+    pub(crate) fn api<K>(&self, test: &SoakTest) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &test.namespace().unwrap_or_default())
+    }
+
     /// The SoakTest as it was last written by us, if that is newer than what the watch has brought.
     pub(crate) fn latest(&self, seen: &Arc<SoakTest>) -> Arc<SoakTest> {
         let written = self.remembered(seen).written;
@@ -150,6 +160,14 @@ impl Context {
     fn memory(&self) -> std::sync::MutexGuard<'_, HashMap<String, Memory>> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the object belongs to this SoakTest and not to another, earlier or later, of the same name.
+pub(crate) fn belongs_to(object: &impl ResourceExt, test: &SoakTest) -> bool {
+    object
+        .owner_references()
+        .iter()
+        .any(|owner| Some(&owner.uid) == test.uid().as_ref())
 }
 
 fn key(test: &SoakTest) -> String {

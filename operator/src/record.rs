@@ -10,7 +10,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use soak_api::{SOAK_TEST, SoakTest};
 
-use crate::context::{Context, Error};
+use crate::context::{Context, Error, belongs_to};
 use crate::decide::{Announcement, Decision, Effect};
 use crate::journal::{self, Journal, JournalError};
 
@@ -55,7 +55,8 @@ pub(crate) async fn record(
             "metadata": {"resourceVersion": test.resource_version()},
             "status": with_nulls(test, &status),
         });
-        let written = api(test, ctx)
+        let written = ctx
+            .api::<SoakTest>(test)
             .patch_status(
                 &test.name_any(),
                 &PatchParams::default(),
@@ -114,8 +115,7 @@ async fn append(
         .map(|status| status.journal.clone())
         .unwrap_or_default();
     let mut place = known.chunks.saturating_sub(1) as usize;
-    let maps: Api<ConfigMap> =
-        Api::namespaced(ctx.client.clone(), &test.namespace().unwrap_or_default());
+    let maps: Api<ConfigMap> = ctx.api(test);
     loop {
         match chunk(test, place, ctx).await? {
             Some(map) if text(&map).len() + lines.len() <= CHUNK_BYTES => {
@@ -159,19 +159,13 @@ async fn append(
 }
 
 async fn chunk(test: &SoakTest, place: usize, ctx: &Context) -> Result<Option<ConfigMap>, Error> {
-    let maps: Api<ConfigMap> =
-        Api::namespaced(ctx.client.clone(), &test.namespace().unwrap_or_default());
+    let maps: Api<ConfigMap> = ctx.api(test);
     let map = maps
         .get_opt(&chunk_name(test, place))
         .await
         .map_err(Error::kube("read the journal"))?;
     // A chunk of an earlier SoakTest of the same name, not yet collected, is not ours.
-    let ours = |map: &ConfigMap| {
-        map.owner_references()
-            .iter()
-            .any(|owner| Some(&owner.uid) == test.uid().as_ref())
-    };
-    Ok(map.filter(ours))
+    Ok(map.filter(|map| belongs_to(map, test)))
 }
 
 fn new_chunk(test: &SoakTest, place: usize, lines: String) -> ConfigMap {
@@ -250,8 +244,4 @@ fn reference(test: &SoakTest) -> ObjectReference {
         resource_version: None,
         ..test.object_ref(&())
     }
-}
-
-fn api(test: &SoakTest, ctx: &Context) -> Api<SoakTest> {
-    Api::namespaced(ctx.client.clone(), &test.namespace().unwrap_or_default())
 }
