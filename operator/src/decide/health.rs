@@ -19,40 +19,19 @@ pub(super) fn incarnations(draft: &mut Draft<'_>) {
         .collect();
     let living: Vec<Incarnation> = draft.journal.living().cloned().collect();
     for incarnation in living {
-        let pod = draft
-            .observed
-            .pods
-            .iter()
-            .find(|pod| pod.uid == incarnation.id.uid)
-            .cloned();
-        let departed = draft.observed.departed.get(&incarnation.id.uid).cloned();
-        let planned = hit.contains(&incarnation.id.uid);
-        match pod {
-            Some(pod)
-                if pod.terminating
-                    || pod.restarts > incarnation.id.restarts
-                    || pod.disruption.is_some() =>
-            {
-                let at = draft.now;
-                draft.write(Entry::Ended {
-                    id: incarnation.id.clone(),
-                    at,
-                });
-                if !planned {
-                    unplanned(draft, &incarnation, Some(&pod));
-                }
-            }
-            Some(_) => {}
-            None => {
-                let at = draft.now;
-                draft.write(Entry::Ended {
-                    id: incarnation.id.clone(),
-                    at,
-                });
-                if !planned {
-                    unplanned(draft, &incarnation, departed.as_ref());
-                }
-            }
+        let uid = &incarnation.id.uid;
+        let there = draft.observed.pods.iter().find(|pod| pod.uid == *uid);
+        let goes_on = |pod: &PodFact| {
+            !pod.terminating && pod.restarts <= incarnation.id.restarts && pod.disruption.is_none()
+        };
+        if there.is_some_and(goes_on) {
+            continue;
+        }
+        let last = there.or_else(|| draft.observed.departed.get(uid)).cloned();
+        let (id, at) = (incarnation.id.clone(), draft.now);
+        draft.write(Entry::Ended { id, at });
+        if !hit.contains(uid) {
+            unplanned(draft, &incarnation, last.as_ref());
         }
     }
     let started: Vec<_> = draft
