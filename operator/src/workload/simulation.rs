@@ -4,6 +4,7 @@ use async_nats::jetstream;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar};
 use soak_api::{Simulation, SoakTest};
+use soak_sim::names::{CONTROL, DRAIN};
 
 use super::{Component, Images, nats, pods};
 
@@ -14,18 +15,14 @@ const WORKER: &str = "worker";
 const PRODUCER: &str = "producer";
 const AUDITOR: &str = "auditor";
 
-/// Where the simulation looks for the word to drain.
-const CONTROL_BUCKET: &str = "control";
-const DRAIN_KEY: &str = "drain";
-
 /// A drain that could not be asked for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DrainError {
     #[error("failed to reach NATS: {0}")]
     Connect(#[from] async_nats::ConnectError),
-    #[error("failed to open the bucket {CONTROL_BUCKET}: {0}")]
+    #[error("failed to open the bucket {CONTROL}: {0}")]
     Bucket(#[from] jetstream::context::KeyValueError),
-    #[error("failed to write {DRAIN_KEY}: {0}")]
+    #[error("failed to write {DRAIN}: {0}")]
     Put(#[from] jetstream::kv::PutError),
 }
 
@@ -104,8 +101,8 @@ pub(super) fn deployments(test: &SoakTest, images: &Images) -> Vec<Deployment> {
 /// Tells producers to stop and workers to finish; asking twice changes nothing.
 pub(crate) async fn drain(test: &SoakTest) -> Result<(), DrainError> {
     let client = async_nats::connect(nats::url(test)).await?;
-    let bucket = jetstream::new(client).get_key_value(CONTROL_BUCKET).await?;
-    bucket.put(DRAIN_KEY, "1".into()).await?;
+    let bucket = jetstream::new(client).get_key_value(CONTROL).await?;
+    bucket.put(DRAIN, "1".into()).await?;
     Ok(())
 }
 
