@@ -25,7 +25,7 @@ pub use namespace::Namespace;
 pub use node::Nodes;
 pub use operator::Operator;
 pub use pod_log::{PodLog, PodRecord};
-pub use soak::{Soak, criterion, small, span};
+pub use soak::{Soak, came_to, criterion, small, span, worker_kills};
 pub use wait::{Probe, say, wait_until};
 pub use yaml::{documents, prometheus_image, soak_test};
 

@@ -12,10 +12,13 @@ use kube::runtime::watcher::watch_object;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use soak_api::{COMPONENT, CriterionResult, Phase, SOAK_TEST, SoakTest, SoakTestStatus, Span};
+use soak_api::{
+    COMPONENT, Chaos, CriterionResult, Phase, SOAK_TEST, SoakOutcome, SoakTest, SoakTestStatus,
+    Span, SpanRange,
+};
 
 use crate::wait::Waiting;
-use crate::{Namespace, Probe, say, wait_until};
+use crate::{Namespace, Probe, say, soak_test, wait_until};
 
 /// How long after its deadline a soak may still be on its way to Completed.
 const GRACE: Duration = Duration::from_secs(20);
@@ -280,6 +283,27 @@ pub fn small(name: &str) -> SoakTest {
         },
     });
     serde_json::from_value(test).expect("a SoakTest")
+}
+
+/// The chaos of the examples' twins, kills of workers, with another pace: the shortest and the longest pause and how long
+/// there is none at first, in seconds.
+pub fn worker_kills(min: u64, max: u64, start_after: u64) -> Chaos {
+    let mut chaos = soak_test("examples/clean.yaml")
+        .spec
+        .chaos
+        .expect("the twins are about chaos");
+    chaos.interval = SpanRange {
+        min: span(min),
+        max: span(max),
+    };
+    chaos.guard.start_after = span(start_after);
+    chaos
+}
+
+/// The soak ended with this outcome; its message says why where it did not.
+#[track_caller]
+pub fn came_to(status: &SoakTestStatus, outcome: SoakOutcome) {
+    assert_eq!(status.outcome, Some(outcome), "{}", status.message);
 }
 
 /// A span of whole seconds.

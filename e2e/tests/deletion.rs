@@ -13,8 +13,10 @@ use kube::Api;
 use kube::api::DeleteParams;
 use serde_json::json;
 use soak_api::verdict::Outcome;
-use soak_api::{Chaos, EventResult, Phase, Prometheus, SoakOutcome, SoakTest, SpanRange};
-use soak_e2e::{Namespace, Probe, client, criterion, small, soak_test, span, wait_until};
+use soak_api::{EventResult, Phase, Prometheus, SoakOutcome, SoakTest};
+use soak_e2e::{
+    Namespace, Probe, came_to, client, criterion, small, span, wait_until, worker_kills,
+};
 
 const REACHED: Duration = Duration::from_secs(120);
 
@@ -29,19 +31,7 @@ fn tiny(name: &str) -> SoakTest {
 fn restless(name: &str) -> SoakTest {
     let mut test = small(name);
     test.spec.workload.simulation.workers.replicas = 3;
-    let twin = soak_test("examples/clean.yaml")
-        .spec
-        .chaos
-        .expect("the twins are about chaos");
-    let mut chaos = Chaos {
-        interval: SpanRange {
-            min: span(8),
-            max: span(10),
-        },
-        ..twin
-    };
-    chaos.guard.start_after = span(1);
-    test.spec.chaos = Some(chaos);
+    test.spec.chaos = Some(worker_kills(8, 10, 1));
     test.spec.duration = span(60);
     test
 }
@@ -161,12 +151,7 @@ async fn aborted_while_soaking_it_is_aborted_and_its_workload_goes() {
     let status = soak
         .reaches(Phase::Completed, Duration::from_secs(60))
         .await;
-    assert_eq!(
-        status.outcome,
-        Some(SoakOutcome::Aborted),
-        "{}",
-        status.message
-    );
+    came_to(&status, SoakOutcome::Aborted);
     assert!(status.message.contains("spec.abort"), "{}", status.message);
     soak.workload_is_gone().await;
     let journal = soak.journal(&status).await;
@@ -189,12 +174,7 @@ async fn aborted_before_it_has_begun_it_deploys_nothing_for_long() {
     let status = soak
         .reaches(Phase::Completed, Duration::from_secs(60))
         .await;
-    assert_eq!(
-        status.outcome,
-        Some(SoakOutcome::Aborted),
-        "{}",
-        status.message
-    );
+    came_to(&status, SoakOutcome::Aborted);
     soak.workload_is_gone().await;
 }
 
@@ -221,12 +201,7 @@ async fn suspended_it_kills_nobody_and_time_runs_on() {
             "{event:?}"
         );
     }
-    assert_eq!(
-        status.outcome,
-        Some(SoakOutcome::Inconclusive),
-        "{}",
-        status.message
-    );
+    came_to(&status, SoakOutcome::Inconclusive);
     let evidence = criterion(&status, "evidence");
     assert_eq!(
         evidence.outcome,

@@ -15,7 +15,7 @@ use kube::{Api, Client, ResourceExt};
 use soak_api::verdict::Outcome;
 use soak_api::{Phase, Prometheus, SoakOutcome, SoakTestStatus};
 use soak_e2e::{
-    Namespace, Nodes, Probe, Soak, client, criterion, kubectl, kubectl_with_input,
+    Namespace, Nodes, Probe, Soak, came_to, client, criterion, kubectl, kubectl_with_input,
     prometheus_image, say, small, span, wait_until,
 };
 
@@ -33,12 +33,7 @@ fn ended_in_time(status: &SoakTestStatus) {
 
 /// It Failed by health alone, and the message, the breach and the sentence name the pod and the reason.
 fn failed_by_health(status: &SoakTestStatus, pod: &str, reason: &str) {
-    assert_eq!(
-        status.outcome,
-        Some(SoakOutcome::Failed),
-        "{}",
-        status.message
-    );
+    came_to(status, SoakOutcome::Failed);
     let health = criterion(status, "health");
     assert_eq!(health.outcome, Outcome::Failed, "{}", health.sentence);
     assert!(
@@ -151,12 +146,7 @@ async fn nats_that_cannot_be_deployed_is_an_error_at_the_deadline() {
     let soak = namespace.soak(&test).await;
     let status = soak.ends().await;
     ended_in_time(&status);
-    assert_eq!(
-        status.outcome,
-        Some(SoakOutcome::Error),
-        "{}",
-        status.message
-    );
+    came_to(&status, SoakOutcome::Error);
     assert!(status.message.contains("nats"), "{}", status.message);
     soak.workload_is_gone().await;
 }
@@ -171,12 +161,7 @@ async fn an_image_that_does_not_exist_is_an_error_at_the_deadline_that_names_it(
     let soak = namespace.soak(&test).await;
     let status = soak.ends().await;
     ended_in_time(&status);
-    assert_eq!(
-        status.outcome,
-        Some(SoakOutcome::Error),
-        "{}",
-        status.message
-    );
+    came_to(&status, SoakOutcome::Error);
     assert!(status.message.contains(image), "{}", status.message);
     soak.workload_is_gone().await;
 }
@@ -193,12 +178,7 @@ async fn a_prometheus_that_does_not_answer_is_inconclusive_at_the_deadline_and_n
     let soak = namespace.soak(&test).await;
     let status = soak.ends().await;
     ended_in_time(&status);
-    assert_eq!(
-        status.outcome,
-        Some(SoakOutcome::Inconclusive),
-        "{}",
-        status.message
-    );
+    came_to(&status, SoakOutcome::Inconclusive);
     assert!(status.message.contains(url), "{}", status.message);
     let metrics = status
         .conditions
@@ -251,12 +231,7 @@ async fn a_prometheus_that_dies_halfway_is_inconclusive_at_the_deadline() {
         .unwrap();
     let status = soak.ends().await;
     ended_in_time(&status);
-    assert_eq!(
-        status.outcome,
-        Some(SoakOutcome::Inconclusive),
-        "{}",
-        status.message
-    );
+    came_to(&status, SoakOutcome::Inconclusive);
     assert!(status.message.contains(&url), "{}", status.message);
     soak.workload_is_gone().await;
 }

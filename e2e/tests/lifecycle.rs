@@ -10,8 +10,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use soak_api::verdict::Outcome;
-use soak_api::{Chaos, EventResult, Phase, SoakOutcome, SoakTest, SoakTestStatus, SpanRange};
-use soak_e2e::{Namespace, PodLog, Soak, client, criterion, small, soak_test, span};
+use soak_api::{EventResult, Phase, SoakOutcome, SoakTest, SoakTestStatus, SpanRange};
+use soak_e2e::{
+    Namespace, PodLog, Soak, came_to, client, criterion, small, soak_test, span, worker_kills,
+};
 
 /// One of the twins of `examples/`, with less time for everything but what is judged.
 fn twin(name: &str) -> SoakTest {
@@ -36,16 +38,7 @@ fn restless(name: &str) -> SoakTest {
     test.spec.warm_up = span(10);
     test.spec.duration = span(90);
     test.spec.settle = span(15);
-    let twin = twin("clean").spec.chaos.expect("the twins are about chaos");
-    let mut chaos = Chaos {
-        interval: SpanRange {
-            min: span(24),
-            max: span(26),
-        },
-        ..twin
-    };
-    chaos.guard.start_after = span(1);
-    test.spec.chaos = Some(chaos);
+    test.spec.chaos = Some(worker_kills(24, 26, 1));
     test
 }
 
@@ -172,12 +165,7 @@ fn all_passed(status: &SoakTestStatus) {
         .filter(|c| c.outcome != Outcome::Passed)
         .collect();
     assert!(failed.is_empty(), "not every criterion passed: {failed:#?}");
-    assert_eq!(
-        status.outcome,
-        Some(SoakOutcome::Passed),
-        "{}",
-        status.message
-    );
+    came_to(status, SoakOutcome::Passed);
     assert_eq!(criterion(status, "health").outcome, Outcome::Passed);
     assert_eq!(criterion(status, "evidence").outcome, Outcome::Passed);
     assert_eq!(status.breaches, []);
@@ -218,12 +206,7 @@ async fn the_leaking_twin_fails_by_the_tasks_that_its_workers_gather() {
     let soak = namespace.soak(&test).await;
     let status = soak.ends().await;
 
-    assert_eq!(
-        status.outcome,
-        Some(SoakOutcome::Failed),
-        "{}",
-        status.message
-    );
+    came_to(&status, SoakOutcome::Failed);
     went_through_every_phase(&status);
     chaos_was_exact(&soak, &status, &pods, 6).await;
     let growth = criterion(&status, "task-growth");

@@ -18,9 +18,10 @@ use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use soak_api::verdict::Outcome;
-use soak_api::{Chaos, EventResult, Phase, SoakOutcome, SoakTest, SoakTestStatus, SpanRange};
+use soak_api::{EventResult, Phase, SoakOutcome, SoakTest, SoakTestStatus};
 use soak_e2e::{
-    Namespace, Nodes, Operator, PodLog, PodRecord, client, criterion, say, small, soak_test, span,
+    Namespace, Nodes, Operator, PodLog, PodRecord, came_to, client, criterion, say, small, span,
+    worker_kills,
 };
 
 /// Something that the operator wrote down.
@@ -80,19 +81,7 @@ fn test() -> SoakTest {
     spec.duration = span(240);
     spec.settle = span(30);
     spec.deadline = Some(span(480));
-    let twin = soak_test("examples/clean.yaml")
-        .spec
-        .chaos
-        .expect("the twins are about chaos");
-    let mut chaos = Chaos {
-        interval: SpanRange {
-            min: span(18),
-            max: span(19),
-        },
-        ..twin
-    };
-    chaos.guard.start_after = span(10);
-    spec.chaos = Some(chaos);
+    spec.chaos = Some(worker_kills(18, 19, 10));
     test
 }
 
@@ -222,12 +211,7 @@ async fn killed_after_each_transition_it_repeats_nothing_forgets_nothing_and_sti
 
     every_kind_of_transition_was_struck(&killer.kills);
 
-    assert_eq!(
-        status.outcome,
-        Some(SoakOutcome::Passed),
-        "{}",
-        status.message
-    );
+    came_to(&status, SoakOutcome::Passed);
     assert!(
         status.criteria.iter().all(|c| c.outcome == Outcome::Passed),
         "{:#?}",

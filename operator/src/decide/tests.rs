@@ -274,6 +274,14 @@ impl World {
         panic!("the soak hangs: {:?}", self.test.status);
     }
 
+    /// Goes on in steps of a second at most until the phase is reached.
+    fn run_until(&mut self, phase: Phase) {
+        while self.test.status.as_ref().is_none_or(|s| s.phase < phase) {
+            let again = self.step();
+            self.now += again.min(SignedDuration::from_secs(1));
+        }
+    }
+
     fn status(&self) -> &SoakTestStatus {
         self.test.status.as_ref().expect("a status")
     }
@@ -309,15 +317,7 @@ fn a_pod_that_somebody_else_deletes_is_a_breach() {
         Trouble::default(),
         soaktest(|test| test["spec"]["chaos"] = json!(null)),
     );
-    while world
-        .test
-        .status
-        .as_ref()
-        .is_none_or(|s| s.phase < Phase::Soaking)
-    {
-        let again = world.step();
-        world.now += again.min(SignedDuration::from_secs(1));
-    }
+    world.run_until(Phase::Soaking);
     let uid = world.pods[0].0.uid.clone();
     world.leaving.insert(uid, world.now);
     world.run();
@@ -384,15 +384,7 @@ fn a_prometheus_that_never_answers_makes_the_soak_inconclusive() {
 #[test]
 fn a_torn_journal_is_inconclusive() {
     let mut world = World::new(5, Trouble::default(), soaktest(|_| {}));
-    while world
-        .test
-        .status
-        .as_ref()
-        .is_none_or(|s| s.phase < Phase::Soaking)
-    {
-        let again = world.step();
-        world.now += again.min(SignedDuration::from_secs(1));
-    }
+    world.run_until(Phase::Soaking);
     let mut observed = world.observe();
     observed.journal = Err(crate::journal::JournalError::Torn {
         found: 1,
@@ -411,10 +403,7 @@ fn abort_ends_a_soak_in_every_phase() {
         Phase::Settling,
     ] {
         let mut world = World::new(6, Trouble::default(), soaktest(|_| {}));
-        while world.test.status.as_ref().is_none_or(|s| s.phase < phase) {
-            let again = world.step();
-            world.now += again.min(SignedDuration::from_secs(1));
-        }
+        world.run_until(phase);
         world.test.spec.abort = true;
         world.run();
         assert_eq!(
