@@ -53,14 +53,19 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
             ctx.remember(&test, |memory| memory.undeployable = problem);
             Ok(Done::Nothing)
         }
-        Effect::Kill(intent) => kill(&test, intent, ctx).await,
+        Effect::Kill { intent, again } => kill(&test, intent, again, ctx).await,
         Effect::Drain => Ok(drain(&test).await),
         Effect::Remove => remove(&test, ctx).await.map(|()| Done::Nothing),
     }
 }
 
 /// Deletes the pod of the intent and no other: the uid is a precondition that the API server checks.
-async fn kill(test: &SoakTest, intent: PendingIntent, ctx: &Context) -> Result<Done, Error> {
+async fn kill(
+    test: &SoakTest,
+    intent: PendingIntent,
+    again: bool,
+    ctx: &Context,
+) -> Result<Done, Error> {
     let pods: Api<Pod> = ctx.api(test);
     let params = DeleteParams {
         grace_period_seconds: Some(intent.grace_period_seconds),
@@ -74,6 +79,12 @@ async fn kill(test: &SoakTest, intent: PendingIntent, ctx: &Context) -> Result<D
         tokio::time::timeout(Duration::from_secs(5), pods.delete(&intent.pod, &params)).await;
     let result = match answer {
         Ok(Ok(_)) => KillResult::Accepted,
+        // Gone, perhaps by the earlier try: the next pass finds it gone and presumes that.
+        Ok(Err(kube::Error::Api(status)))
+            if again && (status.code == 404 || status.code == 409) =>
+        {
+            KillResult::Unknown
+        }
         Ok(Err(kube::Error::Api(status))) if status.code == 404 || status.code == 409 => {
             KillResult::Gone
         }
@@ -126,7 +137,8 @@ async fn drain(test: &SoakTest) -> Done {
     }
 }
 
-/// Deletes what the SoakTest owns, except its journal; what is gone already is gone.
+/// Deletes what the SoakTest owns, except its journal; what is gone already is gone. In the foreground: a Deployment goes
+/// after its pods, so that its absence proves theirs.
 async fn remove(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
     let deployments: Api<Deployment> = ctx.api(test);
     let services: Api<Service> = ctx.api(test);
@@ -159,7 +171,7 @@ where
         resource_version: None,
     };
     match api
-        .delete(name, &DeleteParams::background().preconditions(same))
+        .delete(name, &DeleteParams::foreground().preconditions(same))
         .await
     {
         Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),

@@ -40,7 +40,7 @@ impl PodFact {
         self.ready && !self.terminating
     }
 
-    fn of(pod: &Pod) -> Option<(SoakTestKey, Self)> {
+    pub(crate) fn of(pod: &Pod) -> Option<(SoakTestKey, Self)> {
         let labels = pod.labels();
         let test = labels.get(SOAK_TEST)?;
         let status = pod.status.as_ref();

@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::{Api, ResourceExt};
-use soak_api::{CriterionResult, Phase, SoakTest};
+use soak_api::{CriterionResult, PendingIntent, Phase, SoakTest};
 
-use crate::context::{Context, Error};
+use crate::context::{Context, Error, belongs_to};
 use crate::decide::LAST_CALL;
 use crate::facts::PodFact;
 use crate::journal::{Journal, JournalError};
@@ -32,6 +33,9 @@ pub(crate) struct Observed {
     pub(crate) departed: HashMap<String, PodFact>,
     /// Nodes that are lost or drained, as far as a pod has gone with them.
     pub(crate) lost_nodes: HashSet<String>,
+    /// What the API server itself still has of the workload, asked while cleaning up: the watch may not have seen yet
+    /// what was created a moment ago.
+    pub(crate) remaining: Vec<String>,
     /// The journal as it is written.
     pub(crate) journal: Result<Arc<Journal>, JournalError>,
     /// Why the workload could not be created when that was last tried.
@@ -49,9 +53,12 @@ pub(crate) async fn observe(
     now: Timestamp,
 ) -> Result<Observed, Error> {
     let key = (test.namespace().unwrap_or_default(), test.name_any());
-    let (pods, departed) = ctx.pods.of(&key).ok_or(Error::NotYetListed)?;
+    let (mut pods, departed) = ctx.pods.of(&key).ok_or(Error::NotYetListed)?;
     let journal = record::journal(test, ctx).await?;
     let status = test.status.clone().unwrap_or_default();
+    if let Some(intent) = &status.chaos.pending {
+        look_again(&mut pods, intent, test, ctx).await?;
+    }
     let judged = match (status.phase, &journal) {
         (Phase::Judging, Ok(journal)) => Some(judged(test, journal, ctx, now).await),
         _ => None,
@@ -69,6 +76,11 @@ pub(crate) async fn observe(
         Ok(journal) => lost_nodes(journal, &pods, &departed, ctx).await,
         Err(_) => HashSet::new(),
     };
+    let remaining = if status.phase == Phase::CleaningUp {
+        remaining(test, ctx).await
+    } else {
+        Vec::new()
+    };
     Ok(Observed {
         operator: ctx.identity.clone(),
         vacant_from: ctx.leadership.vacant_from(),
@@ -76,11 +88,63 @@ pub(crate) async fn observe(
         lost_nodes,
         pods,
         departed,
+        remaining,
         journal,
         undeployable: ctx.remembered(test).undeployable,
         metrics,
         judged,
     })
+}
+
+/// Reads the pod of an intent that an earlier pass left behind from the API server itself: whether it was deleted is
+/// decided by this, and the watch may not have seen it yet.
+async fn look_again(
+    pods: &mut Vec<PodFact>,
+    intent: &PendingIntent,
+    test: &SoakTest,
+    ctx: &Context,
+) -> Result<(), Error> {
+    let api: Api<Pod> = ctx.api(test);
+    let found = api
+        .get_opt(&intent.pod)
+        .await
+        .map_err(Error::kube("look at the pod of a pending event"))?;
+    pods.retain(|pod| pod.uid != intent.uid);
+    let now = found.and_then(|pod| PodFact::of(&pod));
+    pods.extend(now.map(|(_, pod)| pod).filter(|pod| pod.uid == intent.uid));
+    Ok(())
+}
+
+/// The objects of the workload that are not gone. They are deleted in the foreground, so that while a Deployment's pods
+/// live it is there itself. One that cannot be read is not known to be gone.
+async fn remaining(test: &SoakTest, ctx: &Context) -> Vec<String> {
+    let deployments: Api<Deployment> = ctx.api(test);
+    let services: Api<Service> = ctx.api(test);
+    let mut remaining = Vec::new();
+    for deployment in workload::deployments(test, &ctx.images) {
+        let name = deployment.name_any();
+        let found = deployments.get_opt(&name).await;
+        remaining.extend(remains("deployment", &name, &found, test));
+    }
+    for service in workload::services(test) {
+        let name = service.name_any();
+        let found = services.get_opt(&name).await;
+        remaining.extend(remains("service", &name, &found, test));
+    }
+    remaining
+}
+
+fn remains(
+    kind: &str,
+    name: &str,
+    found: &kube::Result<Option<impl ResourceExt>>,
+    test: &SoakTest,
+) -> Option<String> {
+    match found {
+        Ok(Some(object)) => belongs_to(object, test).then(|| format!("{kind} {name}")),
+        Ok(None) => None,
+        Err(error) => Some(format!("{kind} {name}, perhaps ({error})")),
+    }
 }
 
 /// The verdict, if it comes before the last call: Prometheus must not hold the soak beyond its deadline.

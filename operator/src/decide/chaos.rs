@@ -101,7 +101,10 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
                 decided_at: draft.now,
             };
             draft.status().chaos.pending = Some(intent.clone());
-            draft.decision.effect = Effect::Kill(intent);
+            draft.decision.effect = Effect::Kill {
+                intent,
+                again: false,
+            };
         }
         Err(reason) => {
             let record = EventRecord {
@@ -190,7 +193,10 @@ fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
         .any(|pod| pod.uid == intent.uid && !pod.terminating);
     let late = draft.now.duration_since(intent.planned_at) > LATEST;
     if alive && !late {
-        draft.decision.effect = Effect::Kill(intent);
+        draft.decision.effect = Effect::Kill {
+            intent,
+            again: true,
+        };
         draft.look_at(draft.now + SignedDuration::from_secs(1));
         return;
     }

@@ -265,7 +265,8 @@ fn clean_up(draft: &mut Draft<'_>) {
         .before
         .deadline_at
         .is_some_and(|deadline| draft.now >= deadline - CLOSING);
-    if keep || late || draft.observed.pods.is_empty() {
+    let gone = draft.observed.remaining.is_empty() && draft.observed.pods.is_empty();
+    if keep || late || gone {
         let now = draft.now;
         draft.status().times.completed = Some(now);
         draft.status().phase = Phase::Completed;

@@ -46,7 +46,11 @@ pub(crate) enum Effect {
     /// Create the workload, or bring it to what is planned.
     Deploy,
     /// Carry out the intent that is written down.
-    Kill(PendingIntent),
+    Kill {
+        intent: PendingIntent,
+        /// Whether an earlier pass may have done it already, and died before it could say so.
+        again: bool,
+    },
     /// Tell the workload to finish what it has and to start nothing new.
     Drain,
     /// Remove the workload.

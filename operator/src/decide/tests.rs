@@ -24,6 +24,8 @@ struct Trouble {
     blind: u64,
     /// A pod takes very long to start.
     slow: u64,
+    /// The watch has not seen yet what has changed.
+    stale: u64,
 }
 
 struct World {
@@ -33,6 +35,8 @@ struct World {
     test: SoakTest,
     journal: Journal,
     pods: Vec<(PodFact, Timestamp)>,
+    /// The pods as the watch last brought them.
+    seen: Vec<PodFact>,
     /// Pods on their way out, and when they are gone.
     leaving: HashMap<String, Timestamp>,
     deployed: bool,
@@ -73,6 +77,7 @@ impl World {
             test,
             journal: Journal::default(),
             pods: Vec::new(),
+            seen: Vec::new(),
             leaving: HashMap::new(),
             deployed: false,
             born: 0,
@@ -134,6 +139,20 @@ impl World {
 
     fn observe(&mut self) -> Observed {
         self.reconcile_pods();
+        if !self.chance(self.trouble.stale) {
+            self.seen = self.pods.iter().map(|(pod, _)| pod.clone()).collect();
+        }
+        if let Some(intent) = self
+            .test
+            .status
+            .as_ref()
+            .and_then(|s| s.chaos.pending.as_ref())
+        {
+            // Read from the API server itself.
+            let there = self.pods.iter().find(|(pod, _)| pod.uid == intent.uid);
+            self.seen.retain(|pod| pod.uid != intent.uid);
+            self.seen.extend(there.map(|(pod, _)| pod.clone()));
+        }
         let judging = self
             .test
             .status
@@ -159,7 +178,8 @@ impl World {
             operator: self.operator.to_string(),
             vacant_from: None,
             components: workload::components(&self.test.spec.workload),
-            pods: self.pods.iter().map(|(pod, _)| pod.clone()).collect(),
+            pods: self.seen.clone(),
+            remaining: self.remaining(),
             departed: HashMap::new(),
             lost_nodes: HashSet::new(),
             journal: Ok(Arc::new(self.journal.clone())),
@@ -167,6 +187,13 @@ impl World {
             metrics: None,
             judged,
         }
+    }
+
+    /// What of the workload is there, whatever the watch has seen.
+    fn remaining(&self) -> Vec<String> {
+        let pods = self.pods.iter().map(|(pod, _)| pod.name.clone());
+        pods.chain(self.deployed.then(|| "deployments".to_owned()))
+            .collect()
     }
 
     /// Writes as the recorder does; `false` if the operator died on the way.
@@ -200,7 +227,7 @@ impl World {
                     self.leaving.entry(pod.uid.clone()).or_insert(self.now);
                 }
             }
-            Effect::Kill(intent) => {
+            Effect::Kill { intent, again } => {
                 self.reconcile_pods();
                 let serving = self
                     .pods
@@ -209,7 +236,12 @@ impl World {
                     .count();
                 let found = self.pods.iter().any(|(pod, _)| pod.uid == intent.uid);
                 if !found {
-                    return Some((intent.clone(), KillResult::Gone));
+                    let result = if *again {
+                        KillResult::Unknown
+                    } else {
+                        KillResult::Gone
+                    };
+                    return Some((intent.clone(), result));
                 }
                 let gone = self.now + self.between(100, 3_000);
                 self.leaving.entry(intent.uid.clone()).or_insert(gone);
@@ -416,6 +448,48 @@ fn abort_ends_a_soak_in_every_phase() {
 }
 
 #[test]
+fn a_soak_aborted_before_the_watch_has_seen_its_pods_still_leaves_none() {
+    let mut world = World::new(
+        6,
+        Trouble {
+            stale: 100,
+            ..Trouble::default()
+        },
+        soaktest(|_| {}),
+    );
+    world.run_until(Phase::Deploying);
+    world.reconcile_pods();
+    world.test.spec.abort = true;
+    world.run();
+    assert_eq!(world.remaining(), Vec::<String>::new());
+}
+
+#[test]
+fn a_kill_whose_record_was_lost_is_presumed_though_the_watch_still_shows_the_pod() {
+    let mut world = World::new(10, Trouble::default(), soaktest(|_| {}));
+    world.run_until(Phase::Soaking);
+    let intent = loop {
+        let observed = world.observe();
+        let decision = decide(&world.test, &observed, world.now);
+        world.record(&decision);
+        if let Some((intent, KillResult::Accepted)) = world.act(&decision.effect) {
+            break intent;
+        }
+        world.now += signed(decision.again).min(SignedDuration::from_secs(1));
+    };
+    // The operator dies here. When it is back the pod is gone, and its watch lags.
+    world.operator += 1;
+    world.now += SignedDuration::from_secs(4);
+    world.trouble.stale = 100;
+    world.step();
+    world.trouble.stale = 0;
+    world.run();
+    let event = &world.journal.events[&intent.index];
+    assert_eq!(event.result, EventResult::Presumed);
+    assert_eq!(world.status().breaches, []);
+}
+
+#[test]
 fn a_suspended_soak_is_not_touched_and_counts_its_events_as_skipped() {
     let mut world = World::new(
         8,
@@ -456,8 +530,9 @@ proptest! {
     #[test]
     fn whatever_happens_the_promises_hold(
         seed in any::<u64>(), plan_seed in 0_i64..1_000_000, crash in 0_u64..25, blind in 0_u64..60, slow in 0_u64..40,
+        stale in 0_u64..40,
     ) {
-        let trouble = Trouble { crash, blind, slow };
+        let trouble = Trouble { crash, blind, slow, stale };
         let mut world = World::new(seed, trouble, soaktest(|test| test["spec"]["seed"] = json!(plan_seed)));
         let deadline = world.now + SignedDuration::from_mins(15);
         world.run();
@@ -467,6 +542,8 @@ proptest! {
         prop_assert!(world.now <= deadline + SignedDuration::from_secs(30), "{} after {deadline}", world.now);
         prop_assert!(world.phases.is_sorted(), "{:?}", world.phases);
         prop_assert!(status.outcome.is_some());
+
+        prop_assert!(world.remaining().is_empty() || world.now >= deadline - SignedDuration::from_secs(3), "{:?}", world.remaining());
 
         // No second pod is ever touched for one event, and none that was not written down.
         let mut hit: BTreeMap<u32, BTreeSet<String>> = BTreeMap::new();
