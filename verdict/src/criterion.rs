@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 /// One thing that the soak is held to. Exactly one of its kinds is set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schemars", schemars(extend("x-kubernetes-validations" = [json!({
     "rule": "[has(self.growth), has(self.trend), has(self.increase), has(self.threshold), has(self.delta)].filter(x, x).size() == 1",

@@ -25,7 +25,7 @@ pub struct Interval {
 }
 
 /// The growth of one part of the signal, for the table of worst pods or of components by contribution.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SeriesGrowth {
     /// What it is the growth of: a pod's name, or label values such as `consume`.
     pub name: String,
@@ -36,7 +36,8 @@ pub struct SeriesGrowth {
 }
 
 /// The answer to one criterion, with the evidence it rests on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Judgement {
     /// The answer.
     pub outcome: Outcome,

@@ -21,6 +21,7 @@ mod growth;
 mod increase;
 mod judgement;
 mod noise;
+mod recording;
 mod run;
 mod samples;
 mod settled;
@@ -43,6 +44,7 @@ pub use criterion::{
     Threshold, Trend,
 };
 pub use judgement::{Interval, Judgement, Outcome, SeriesGrowth};
+pub use recording::{Judged, RecordedEvent, RecordedSeries, RecordedSignal, Recording, Report};
 pub use run::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
 
 /// Judges one criterion on what was observed.

@@ -1,0 +1,256 @@
+//! `lab`: how often the judges err, on labelled runs whose truth is known.
+//!
+//! Every kind of run has leaking and clean twins. A run is a leak if anything in it grows for good with the age of its
+//! processes. Judges and the ways of today see the same runs.
+
+mod baseline;
+mod dice;
+mod kinds;
+mod scene;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use clap::Parser;
+use soak_verdict::{Outcome, Recording};
+
+use crate::dice::Dice;
+use crate::kinds::KINDS;
+use crate::scene::{Leak, Scene};
+
+/// Judges labelled runs and prints how often that was right.
+#[derive(Parser)]
+struct Options {
+    /// Twins of each kind.
+    #[arg(long, default_value_t = 20)]
+    runs: u64,
+    /// Where the seeds begin; what is tuned on some is reported on others.
+    #[arg(long, default_value_t = 1_000_000)]
+    seed: u64,
+    /// Only kinds whose name has this word.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Print every wrong answer.
+    #[arg(long)]
+    verbose: bool,
+}
+
+/// One judged run.
+struct Case {
+    kind: usize,
+    leak: bool,
+    outcome: Outcome,
+    decidable: bool,
+    /// Whether the interval holds the truth, where both are known.
+    covered: Option<bool>,
+    baselines: Vec<bool>,
+}
+
+fn main() {
+    let options = Options::parse();
+    let chosen: Vec<usize> = (0..KINDS.len())
+        .filter(|i| KINDS[*i].name.contains(&options.only))
+        .collect();
+    let jobs: Vec<(usize, u64, bool)> = chosen
+        .iter()
+        .flat_map(|kind| {
+            (0..options.runs).flat_map(move |run| [(*kind, run, false), (*kind, run, true)])
+        })
+        .collect();
+    let next = AtomicUsize::new(0);
+    let cases = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some((kind, run, leak)) =
+                    jobs.get(next.fetch_add(1, Ordering::Relaxed)).copied()
+                {
+                    let case = examine(kind, options.seed + run, leak, options.verbose);
+                    if let Ok(mut cases) = cases.lock() {
+                        cases.push(case);
+                    }
+                }
+            });
+        }
+    });
+    let cases = cases.into_inner().unwrap_or_default();
+    print(&chosen, &cases);
+}
+
+fn examine(kind: usize, seed: u64, leak: bool, verbose: bool) -> Case {
+    let mut dice = Dice::new(seed, kind as u64);
+    let (scene, leaks) = (KINDS[kind].draw)(&mut dice);
+    let scene = if leak {
+        Scene {
+            leak: leaks,
+            ..scene
+        }
+    } else {
+        scene
+    };
+    let recording = scene.record(&mut dice);
+    let report = recording.judge();
+    let outcome = report.outcome;
+    let judged = &report.criteria[0].judgement;
+    // The default trend: 5 % in 24 h, here in shares of the level over the duration.
+    let days = 86_400.0 / scene.duration;
+    let limit = 0.05 / days;
+    let error = scene.oracle_error(&recording);
+    let gained = scene.truth().unwrap_or_else(|| worth(&scene));
+    // Decided in 95 of 100 repetitions by somebody who knows everything but the slope.
+    let decidable = (gained - limit).abs() >= (1.96 + 1.645) * error;
+    let covered = scene
+        .truth()
+        .filter(|_| !judged.sentence.contains(" alone "))
+        .and_then(|truth| {
+            let interval = judged.interval?;
+            let base = base(&scene, &recording)?;
+            let percent = 100.0 * truth * days / base;
+            Some(interval.low <= percent && percent <= interval.high)
+        });
+    let wrong = matches!(
+        (leak, outcome),
+        (true, Outcome::Passed | Outcome::Inconclusive) | (false, Outcome::Failed)
+    );
+    if verbose
+        && (wrong || (decidable && outcome == Outcome::Inconclusive) || covered == Some(false))
+    {
+        println!(
+            "{} seed {seed} leak {leak} {outcome:?} decidable {decidable} covered {covered:?} {:?} noise {:.4} phi {}: {}",
+            KINDS[kind].name, scene.leak, scene.noise, scene.correlation, judged.sentence
+        );
+    }
+    let total = baseline::total(&recording);
+    Case {
+        kind,
+        leak,
+        outcome,
+        decidable,
+        covered,
+        baselines: baseline::DETECTORS
+            .iter()
+            .map(|(_, detect)| detect(&total))
+            .collect(),
+    }
+}
+
+/// What a leak without one number is worth over the duration, of the mean pod.
+fn worth(scene: &Scene) -> f64 {
+    match scene.leak {
+        Leak::None => 0.0,
+        Leak::Steady(total) | Leak::Accelerating(total) | Leak::Stairs(total, _) => total,
+        Leak::PerKill(each) => scene
+            .kills
+            .map_or(0.0, |(a, b)| each * scene.duration / f64::midpoint(a, b)),
+        Leak::OnePod(total) => total / (scene.pods as f64).sqrt(),
+        Leak::OneLabel(total) => total / scene.labels as f64,
+    }
+}
+
+/// A pod's level at the window's start, as a share of the scene's: what percentages are of.
+fn base(scene: &Scene, recording: &Recording) -> Option<f64> {
+    let mut starts: Vec<f64> = Vec::new();
+    for series in &recording.series {
+        let values: Vec<f64> = series
+            .samples
+            .iter()
+            .filter(|s| {
+                s.t >= scene.warm_up
+                    && s.t < scene.warm_up + scene.duration / 10.0
+                    && s.v.is_finite()
+            })
+            .map(|s| s.v)
+            .collect();
+        if !values.is_empty() {
+            starts.push(values.iter().sum::<f64>() / values.len() as f64);
+        }
+    }
+    starts.sort_by(f64::total_cmp);
+    starts
+        .get(starts.len() / 2)
+        .map(|middle| middle * scene.labels as f64 / scene.level)
+        .filter(|_| scene.labels == 1)
+}
+
+fn share(part: usize, whole: usize) -> String {
+    if whole == 0 {
+        "-".to_owned()
+    } else {
+        format!("{:.1}", 100.0 * part as f64 / whole as f64)
+    }
+}
+
+fn print(chosen: &[usize], cases: &[Case]) {
+    println!(
+        "{:<30} {:>8} {:>8} {:>8} | {:>8} {:>8} {:>8} | {:>9} {:>8}",
+        "%", "leak:", "failed", "inconcl", "clean:", "failed", "inconcl", "undecided", "covered"
+    );
+    let rows = chosen.iter().map(|kind| (KINDS[*kind].name, vec![*kind]));
+    let rows = rows.chain(std::iter::once(("all", chosen.to_vec())));
+    for (name, of) in rows {
+        let cases: Vec<&Case> = cases
+            .iter()
+            .filter(|case| of.contains(&case.kind))
+            .collect();
+        let count = |leak: bool, outcome: Outcome| {
+            cases
+                .iter()
+                .filter(|c| c.leak == leak && c.outcome == outcome)
+                .count()
+        };
+        let leaks = cases.iter().filter(|c| c.leak).count();
+        let clean = cases.len() - leaks;
+        let decidable: Vec<_> = cases.iter().filter(|c| c.decidable).collect();
+        let open = decidable
+            .iter()
+            .filter(|c| c.outcome == Outcome::Inconclusive)
+            .count();
+        let known: Vec<bool> = cases.iter().filter_map(|c| c.covered).collect();
+        println!(
+            "{name:<30} {:>8} {:>8} {:>8} | {:>8} {:>8} {:>8} | {:>9} {:>8}",
+            leaks,
+            share(count(true, Outcome::Failed), leaks),
+            share(count(true, Outcome::Inconclusive), leaks),
+            clean,
+            share(count(false, Outcome::Failed), clean),
+            share(count(false, Outcome::Inconclusive), clean),
+            share(open, decidable.len()),
+            share(known.iter().filter(|c| **c).count(), known.len()),
+        );
+    }
+    println!(
+        "\n{:<30} {:>9} {:>8} {:>8} {:>13}",
+        "%", "precision", "recall", "F1", "false alarms"
+    );
+    let ours = |case: &Case| case.outcome == Outcome::Failed;
+    score("soak-verdict", cases, &ours);
+    let decidable = |case: &&Case| case.decidable;
+    score_of("  of decidable runs", cases.iter().filter(decidable), &ours);
+    for (i, (name, _)) in baseline::DETECTORS.iter().enumerate() {
+        score(name, cases, &|case: &Case| case.baselines[i]);
+    }
+}
+
+fn score(name: &str, cases: &[Case], says: &dyn Fn(&Case) -> bool) {
+    score_of(name, cases.iter(), says);
+}
+
+fn score_of<'a>(name: &str, cases: impl Iterator<Item = &'a Case>, says: &dyn Fn(&Case) -> bool) {
+    let (mut hit, mut miss, mut alarm, mut quiet) = (0, 0, 0, 0);
+    for case in cases {
+        match (case.leak, says(case)) {
+            (true, true) => hit += 1,
+            (true, false) => miss += 1,
+            (false, true) => alarm += 1,
+            (false, false) => quiet += 1,
+        }
+    }
+    println!(
+        "{name:<30} {:>9} {:>8} {:>8} {:>13}",
+        share(hit, hit + alarm),
+        share(hit, hit + miss),
+        share(2 * hit, 2 * hit + miss + alarm),
+        share(alarm, alarm + quiet),
+    );
+}

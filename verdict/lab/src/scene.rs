@@ -1,0 +1,338 @@
+//! One run: what its pods do, composed of effects that can be switched on one by one.
+
+use std::collections::BTreeMap;
+use std::f64::consts::TAU;
+
+use soak_verdict::{RecordedEvent, RecordedSeries, RecordedSignal, Recording, Sample};
+
+use crate::dice::Dice;
+
+/// The scene of a run. All amounts are shares of a pod's level, all times seconds.
+#[derive(Clone, Debug)]
+pub(crate) struct Scene {
+    pub(crate) signal: RecordedSignal,
+    pub(crate) pods: usize,
+    pub(crate) level: f64,
+    /// How far the levels of pods lie apart.
+    pub(crate) spread: f64,
+    pub(crate) duration: f64,
+    pub(crate) step: f64,
+    pub(crate) warm_up: f64,
+    /// Autoregressive noise: its deviation, and its correlation from one sample to the next.
+    pub(crate) noise: f64,
+    pub(crate) correlation: f64,
+    pub(crate) whole_numbers: bool,
+    /// A start below the level, and how fast it comes up.
+    pub(crate) warm: (f64, f64),
+    /// A cache that fills: by how much, and how fast.
+    pub(crate) cache: (f64, f64),
+    /// The least and most time between kills.
+    pub(crate) kills: Option<(f64, f64)>,
+    /// Pods keep their names over restarts.
+    pub(crate) named: bool,
+    /// What survivors have more after a kill, and for how long.
+    pub(crate) lift: (f64, f64),
+    /// Load that all pods share: amplitude, period, phase.
+    pub(crate) load: (f64, f64, f64),
+    /// Teeth: height and period.
+    pub(crate) teeth: (f64, f64),
+    /// One change of level for good, of all pods or of one: by how much, and when.
+    pub(crate) shift: Option<(f64, f64, bool)>,
+    /// Pods are added one after the other.
+    pub(crate) ramp: bool,
+    pub(crate) leak: Leak,
+    pub(crate) labels: usize,
+    pub(crate) dirt: Dirt,
+}
+
+/// What grows for good, over the duration or at each event.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Leak {
+    None,
+    /// Evenly with a process' age: by so much over the duration.
+    Steady(f64),
+    /// Faster and faster, by so much over the duration.
+    Accelerating(f64),
+    /// In equal steps, by so much over the duration in so many.
+    Stairs(f64, f64),
+    /// In every survivor at each kill.
+    PerKill(f64),
+    /// Evenly, in the first pod alone.
+    OnePod(f64),
+    /// Evenly, in the first label alone; a share of that label's level.
+    OneLabel(f64),
+}
+
+/// What scraping does to the samples, in shares of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Dirt {
+    pub(crate) missed: f64,
+    pub(crate) null: f64,
+    pub(crate) doubled: f64,
+    pub(crate) outliers: f64,
+    pub(crate) shuffled: bool,
+}
+
+impl Scene {
+    /// Six pods for six hours, scraped every 15 s: nothing happens.
+    pub(crate) fn quiet(dice: &mut Dice) -> Self {
+        let memory = dice.chance(0.5);
+        Self {
+            signal: if memory {
+                RecordedSignal::Memory
+            } else {
+                RecordedSignal::Tasks
+            },
+            pods: dice.one_of(&[3, 4, 6, 8, 12]),
+            level: if memory {
+                dice.scale(50e6, 2e9)
+            } else {
+                dice.scale(60.0, 5000.0)
+            },
+            spread: dice.between(0.0, 0.15),
+            duration: 21_600.0,
+            step: 15.0,
+            warm_up: 600.0,
+            noise: dice.scale(0.003, 0.04),
+            correlation: dice.one_of(&[0.0, 0.5, 0.8, 0.9, 0.95]),
+            whole_numbers: !memory,
+            warm: (dice.between(0.1, 0.5), dice.between(20.0, 120.0)),
+            cache: (0.0, 1.0),
+            kills: None,
+            named: dice.chance(0.5),
+            lift: (0.0, 0.0),
+            load: (0.0, 1.0, 0.0),
+            teeth: (0.0, 1.0),
+            shift: None,
+            ramp: false,
+            leak: Leak::None,
+            labels: 1,
+            dirt: Dirt::default(),
+        }
+    }
+
+    /// What a pod that leaks gains over the duration, evenly, as a share of its level; `None` where that is no one
+    /// number.
+    pub(crate) fn truth(&self) -> Option<f64> {
+        match self.leak {
+            Leak::None => Some(0.0),
+            Leak::Steady(total) => Some(total),
+            _ => None,
+        }
+    }
+
+    /// The doubt about that number, as a standard error, of somebody who knows the noise and everything else.
+    pub(crate) fn oracle_error(&self, recording: &Recording) -> f64 {
+        let worth = (1.0 - self.correlation) / (1.0 + self.correlation);
+        let information: f64 = recording
+            .series
+            .iter()
+            .map(|series| {
+                let warm = series.start_unix.unwrap_or(0.0) + self.warm_up;
+                let count = series.samples.iter().filter(|s| s.t >= warm).count() as f64;
+                let length = count * self.step / self.duration;
+                count * worth * length * length / 12.0
+            })
+            .sum::<f64>()
+            / self.labels as f64;
+        self.noise / information.max(1e-12).sqrt()
+    }
+
+    pub(crate) fn record(&self, dice: &mut Dice) -> Recording {
+        let mut slots: Vec<Pod> = (0..self.pods)
+            .map(|slot| {
+                let start = if self.ramp {
+                    (slot / 2) as f64 * self.duration / self.pods as f64
+                } else {
+                    dice.between(0.0, 20.0)
+                };
+                Pod::new(self, slot, start, dice)
+            })
+            .collect();
+        let mut gone = Vec::new();
+        let mut events = Vec::new();
+        if let Some((least, most)) = self.kills {
+            let mut at = self.warm_up + dice.between(least, most);
+            while at < self.duration - 60.0 {
+                let slot = dice.below(self.pods);
+                for (_, pod) in slots.iter_mut().enumerate().filter(|(i, _)| *i != slot) {
+                    pod.kills.push(at);
+                }
+                let mut next = Pod::new(self, slot, at + dice.between(2.0, 12.0), dice);
+                next.generation = slots[slot].generation + 1;
+                let mut old = std::mem::replace(&mut slots[slot], next);
+                old.end = Some(at);
+                events.push(RecordedEvent {
+                    t: at,
+                    kind: dice.one_of(&["PodKill", "PodRestart"]).to_owned(),
+                    pod: old.name(self),
+                    recovered: None,
+                });
+                gone.push(old);
+                at += dice.between(least, most);
+            }
+        }
+        gone.append(&mut slots);
+        let series = gone.iter().flat_map(|pod| self.scrape(pod, dice)).collect();
+        Recording {
+            signal: Some(self.signal),
+            step_seconds: Some(self.step),
+            warmup_seconds: self.warm_up,
+            limit_bytes: None,
+            series,
+            chaos_events: events,
+            criteria: Vec::new(),
+        }
+    }
+
+    fn scrape(&self, pod: &Pod, dice: &mut Dice) -> Vec<RecordedSeries> {
+        let offset = dice.between(0.0, self.step);
+        let phase = dice.between(0.0, 1.0);
+        let portions: Vec<f64> = (0..self.labels)
+            .map(|i| label_share(i, self.labels))
+            .collect();
+        let mut wander: Vec<f64> = portions.iter().map(|_| dice.normal()).collect();
+        let mut parts = vec![Vec::new(); self.labels];
+        let mut t = (pod.start / self.step).ceil() * self.step + offset;
+        while t < pod.end.unwrap_or(self.duration) {
+            let shared = self.shared(pod, t, phase);
+            for (label, share) in portions.iter().enumerate() {
+                let fresh = (1.0 - self.correlation.powi(2)).sqrt();
+                wander[label] = self.correlation * wander[label] + fresh * dice.normal();
+                let noise = self.noise * wander[label] / share.sqrt();
+                let own = match self.leak {
+                    Leak::OneLabel(total) if label == self.labels - 1 => {
+                        total * (t - pod.start) / self.duration
+                    }
+                    _ => 0.0,
+                };
+                let value = pod.level * share * (shared + noise + own);
+                let value = if self.whole_numbers {
+                    value.round().max(0.0)
+                } else {
+                    value
+                };
+                parts[label].push(Sample {
+                    t: (t * 1000.0).round() / 1000.0,
+                    v: value,
+                });
+            }
+            t += self.step;
+        }
+        parts
+            .into_iter()
+            .enumerate()
+            .map(|(label, mut samples)| {
+                self.soil(&mut samples, pod.level, dice);
+                let labels = if self.labels > 1 {
+                    BTreeMap::from([("component".to_owned(), format!("part-{label}"))])
+                } else {
+                    BTreeMap::new()
+                };
+                RecordedSeries {
+                    pod: pod.name(self),
+                    incarnation: if self.named { pod.generation } else { 1 },
+                    labels,
+                    start_unix: Some(pod.start),
+                    component: None,
+                    samples,
+                }
+            })
+            .collect()
+    }
+
+    /// What a pod is at an instant, without its noise: 1 is its level.
+    fn shared(&self, pod: &Pod, t: f64, phase: f64) -> f64 {
+        let age = t - pod.start;
+        let gone = t / self.duration;
+        let old = age / self.duration;
+        let mut value = 1.0 - self.warm.0 * (-age / self.warm.1).exp();
+        value += self.cache.0 * (1.0 - (-age / self.cache.1).exp());
+        value += self.load.0 * (TAU * (t / self.load.1 + self.load.2)).sin();
+        value += self.teeth.0 * (t / self.teeth.1 + phase).fract();
+        if let Some((size, at, all)) = self.shift
+            && t >= at
+            && (all || pod.slot == 0)
+        {
+            value += size;
+        }
+        let lifts = pod
+            .kills
+            .iter()
+            .filter(|kill| t >= **kill && t < **kill + self.lift.1);
+        value += self.lift.0 * lifts.count().min(1) as f64;
+        value
+            + match self.leak {
+                Leak::Steady(total) => total * old,
+                Leak::Accelerating(total) => {
+                    total * gone * gone * if pod.generation == 1 { 1.0 } else { old }
+                }
+                Leak::Stairs(total, steps) => total * (old * steps).floor() / steps,
+                Leak::PerKill(each) => {
+                    each * pod.kills.iter().filter(|kill| t >= **kill).count() as f64
+                }
+                Leak::OnePod(total) if pod.slot == 0 => total * old,
+                Leak::None | Leak::OneLabel(_) | Leak::OnePod(_) => 0.0,
+            }
+    }
+
+    fn soil(&self, samples: &mut Vec<Sample>, level: f64, dice: &mut Dice) {
+        let dirt = self.dirt;
+        samples.retain(|_| !dice.chance(dirt.missed));
+        let mut doubles = Vec::new();
+        for sample in samples.iter_mut() {
+            if dice.chance(dirt.null) {
+                sample.v = f64::NAN;
+            } else if dice.chance(dirt.outliers) {
+                sample.v += level * dice.between(-1.0, 4.0);
+            }
+            if dice.chance(dirt.doubled) {
+                doubles.push(*sample);
+            }
+        }
+        samples.append(&mut doubles);
+        if dirt.shuffled {
+            for i in (1..samples.len()).rev() {
+                samples.swap(i, dice.below(i + 1));
+            }
+        }
+    }
+}
+
+/// The first labels are the largest.
+fn label_share(index: usize, labels: usize) -> f64 {
+    let weight = |i: usize| 1.0 / (1.0 + i as f64);
+    weight(index) / (0..labels).map(weight).sum::<f64>()
+}
+
+struct Pod {
+    slot: usize,
+    generation: u32,
+    suffix: usize,
+    level: f64,
+    start: f64,
+    end: Option<f64>,
+    kills: Vec<f64>,
+}
+
+impl Pod {
+    fn new(scene: &Scene, slot: usize, start: f64, dice: &mut Dice) -> Self {
+        Self {
+            slot,
+            generation: 1,
+            suffix: dice.below(100_000),
+            level: scene.level * (1.0 + scene.spread * dice.normal()).max(0.3),
+            start,
+            end: None,
+            kills: Vec::new(),
+        }
+    }
+
+    fn name(&self, scene: &Scene) -> String {
+        if scene.named {
+            format!("w-{}", self.slot)
+        } else {
+            format!("w-{}-{:05}", self.slot, self.suffix)
+        }
+    }
+}

@@ -1,0 +1,577 @@
+//! A run as a file has it: what somebody recorded of a soak that is over, judged without a cluster.
+//!
+//! A file knows less than the operator does. What it leaves out is worked out from what it holds: which pods belong
+//! together from their names, when a component was whole again from the starts of its pods.
+
+use std::collections::BTreeMap;
+
+use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use crate::criterion::{Criterion, CriterionKind, Signal, Span, Trend};
+use crate::judgement::{Judgement, Outcome};
+use crate::run::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
+use crate::samples::median;
+
+/// How long after an event a component without a new pod counts as recovered, in steps.
+const RECOVERY_STEPS: f64 = 4.0;
+
+/// A pod that starts this long after an event replaces the pod that was hit, in seconds.
+const REPLACED_WITHIN: f64 = 600.0;
+
+/// How long survivors may stay lifted after a recovery where the file does not say, in seconds, and as a share of the
+/// usual time between two events: the rest has to be left to be judged.
+const COOLDOWN_SECONDS: f64 = 60.0;
+const COOLDOWN_SHARE: f64 = 0.25;
+
+/// One signal of one soak, as recorded. Unknown fields are ignored.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Recording {
+    /// What was measured; left out where the series are the answer to a query.
+    #[serde(default)]
+    pub signal: Option<RecordedSignal>,
+    /// The distance of two samples in seconds; worked out where left out.
+    #[serde(default)]
+    pub step_seconds: Option<f64>,
+    /// How long each incarnation warms up, in seconds; nothing before is judged.
+    #[serde(default)]
+    pub warmup_seconds: f64,
+    /// The memory limit of a container in bytes, for the projection of when it is reached.
+    #[serde(default)]
+    pub limit_bytes: Option<f64>,
+    /// The series, one for each incarnation and label set.
+    #[serde(default)]
+    pub series: Vec<RecordedSeries>,
+    /// What chaos did.
+    #[serde(default)]
+    pub chaos_events: Vec<RecordedEvent>,
+    /// What the run is held to; a trend with its defaults where there are none.
+    #[serde(default)]
+    pub criteria: Vec<Criterion>,
+}
+
+/// What a recording measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum RecordedSignal {
+    /// Tasks alive.
+    #[serde(rename = "tasks", alias = "Tasks")]
+    Tasks,
+    /// Memory in bytes.
+    #[serde(rename = "memory", alias = "Memory")]
+    Memory,
+}
+
+/// The samples of one series during one incarnation.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RecordedSeries {
+    /// The pod's name. A StatefulSet's pod keeps it over restarts, a Deployment's does not.
+    pub pod: String,
+    /// Counts up for each start under the same name.
+    #[serde(default = "first")]
+    pub incarnation: u32,
+    /// What tells series of one incarnation apart.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// When the incarnation started, in the same clock as the samples; its first sample where left out.
+    #[serde(default)]
+    pub start_unix: Option<f64>,
+    /// The workload component that the pod belongs to; from its name where left out.
+    #[serde(default)]
+    pub component: Option<String>,
+    /// Pairs of seconds and value; null is a sample that was missed.
+    #[serde(deserialize_with = "samples")]
+    pub samples: Vec<Sample>,
+}
+
+/// One chaos event.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RecordedEvent {
+    /// When it happened, in the same clock as the samples.
+    pub t: f64,
+    /// Such as `PodKill`.
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// The pod that was hit.
+    #[serde(default)]
+    pub pod: String,
+    /// When its component was whole again; from the starts of its pods where left out.
+    #[serde(default)]
+    pub recovered: Option<f64>,
+}
+
+/// What a recording came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Failed if any criterion is, else Inconclusive if any is, else Passed.
+    pub outcome: Outcome,
+    /// Each criterion with its evidence.
+    pub criteria: Vec<Judged>,
+}
+
+/// One criterion of a [`Report`].
+#[derive(Clone, Debug, Serialize)]
+pub struct Judged {
+    /// Its name.
+    pub name: String,
+    /// The answer and what it rests on.
+    #[serde(flatten)]
+    pub judgement: Judgement,
+}
+
+impl Recording {
+    /// Judges every criterion; a recording without any is held to a trend with its defaults.
+    pub fn judge(&self) -> Report {
+        let criteria = self.criteria();
+        let run = self.run();
+        let judged = criteria.into_iter().map(|criterion| {
+            let judgement = match criterion.kind() {
+                Ok(kind) => match self.answers(&kind) {
+                    Ok(()) => crate::judge(&kind, &run),
+                    Err(why) => Judgement::inconclusive(why),
+                },
+                Err(problem) => Judgement::inconclusive(format!("{problem}.")),
+            };
+            Judged {
+                name: criterion.name,
+                judgement,
+            }
+        });
+        let criteria: Vec<Judged> = judged.collect();
+        Report {
+            outcome: Outcome::worst(criteria.iter().map(|c| c.judgement.outcome)),
+            criteria,
+        }
+    }
+
+    fn criteria(&self) -> Vec<Criterion> {
+        if !self.criteria.is_empty() {
+            return self.criteria.clone();
+        }
+        let trend = Trend {
+            signal: match self.signal {
+                Some(RecordedSignal::Memory) => Signal::Memory,
+                _ => Signal::Tasks,
+            },
+            horizon: Span::from_seconds(24 * 3_600),
+            max_percent: 5.0,
+            window: None,
+        };
+        vec![Criterion {
+            name: "trend".to_owned(),
+            trend: Some(trend),
+            ..Criterion::default()
+        }]
+    }
+
+    /// Whether the series are what the criterion asks for.
+    fn answers(&self, kind: &CriterionKind) -> Result<(), String> {
+        let asked = match kind {
+            CriterionKind::Growth(growth) => Some(growth.signal),
+            CriterionKind::Trend(trend) => Some(trend.signal),
+            CriterionKind::Delta(delta) => Some(delta.signal),
+            CriterionKind::Increase(_) | CriterionKind::Threshold(_) => None,
+        };
+        let held = self.signal.map(|signal| match signal {
+            RecordedSignal::Tasks => Signal::Tasks,
+            RecordedSignal::Memory => Signal::Memory,
+        });
+        match (asked, held) {
+            (Some(asked), Some(held)) if asked != held => Err(format!(
+                "the file holds {held:?}, the criterion is about {asked:?}: judge a file that holds it."
+            )),
+            (None, Some(held)) => Err(format!(
+                "the file holds {held:?}, not the answer to the criterion's query: judge a file without a signal whose series are that answer."
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The run that the file tells of.
+    pub fn run(&self) -> Run {
+        let step = self.step_seconds.unwrap_or_else(|| self.usual_step());
+        let spans: Vec<Option<(f64, f64)>> = self.series.iter().map(span).collect();
+        let known = || spans.iter().flatten();
+        let last = known()
+            .map(|(_, last)| *last)
+            .fold(f64::NEG_INFINITY, f64::max);
+        let start = self
+            .series
+            .iter()
+            .zip(&spans)
+            .filter_map(|(series, span)| Some((series, (*span)?)))
+            .map(|(series, (first, _))| first.max(started(series) + self.warmup_seconds))
+            .fold(f64::INFINITY, f64::min);
+        let window = Window { start, end: last };
+        let series: Vec<IncarnationSeries> = self
+            .series
+            .iter()
+            .zip(&spans)
+            .map(|(series, span)| IncarnationSeries {
+                component: component_of(series),
+                pod: series.pod.clone(),
+                incarnation: series.incarnation,
+                started_at: started(series),
+                ended_at: self.ended(series, *span, last, step),
+                labels: series.labels.clone(),
+                samples: series.samples.clone(),
+            })
+            .collect();
+        let events = self.events(&series, step);
+        Run {
+            window,
+            settle_end: last,
+            warm_up_seconds: self.warmup_seconds,
+            step_seconds: step,
+            cooldown_seconds: cooldown(&events),
+            components: components(&series, window),
+            series,
+            events,
+            gaps: Vec::new(),
+        }
+    }
+
+    fn usual_step(&self) -> f64 {
+        let steps = self.series.iter().flat_map(|series| {
+            let pairs = series.samples.windows(2);
+            pairs
+                .map(|pair| pair[1].t - pair[0].t)
+                .filter(|step| *step > 0.0)
+        });
+        median(steps.collect()).unwrap_or(f64::NAN)
+    }
+
+    /// When the incarnation ended: at the event that hit its pod, or after its last sample if others have later ones.
+    fn ended(
+        &self,
+        series: &RecordedSeries,
+        span: Option<(f64, f64)>,
+        last: f64,
+        step: f64,
+    ) -> Option<f64> {
+        let (first, end) = span?;
+        let hit = self
+            .chaos_events
+            .iter()
+            .filter(|event| {
+                event.pod == series.pod && event.t > first && event.t >= end - 4.0 * step
+            })
+            .filter(|event| event.t <= end + 4.0 * step)
+            .map(|event| event.t)
+            .reduce(f64::min);
+        hit.or_else(|| (end < last - 4.0 * step).then_some(end + step / 2.0))
+    }
+
+    /// The events with the component that they hit and its recovery.
+    fn events(&self, series: &[IncarnationSeries], step: f64) -> Vec<ChaosEvent> {
+        let owner: BTreeMap<&str, &str> = series
+            .iter()
+            .map(|one| (one.pod.as_str(), one.component.as_str()))
+            .collect();
+        let mut starts: Vec<(&str, f64)> = series
+            .iter()
+            .map(|one| (one.component.as_str(), one.started_at))
+            .collect();
+        starts.sort_by(|a, b| a.0.cmp(b.0).then(a.1.total_cmp(&b.1)));
+        let mut events: Vec<ChaosEvent> = self
+            .chaos_events
+            .iter()
+            .filter(|event| event.t.is_finite())
+            .map(|event| {
+                let component = owner
+                    .get(event.pod.as_str())
+                    .map_or_else(|| stem(&event.pod), |component| (*component).to_owned());
+                let from = starts
+                    .partition_point(|(name, at)| (*name, *at) <= (component.as_str(), event.t));
+                let replaced = starts
+                    .get(from)
+                    .filter(|(name, at)| *name == component && *at <= event.t + REPLACED_WITHIN)
+                    .map(|(_, at)| *at);
+                let guess = replaced.unwrap_or(event.t) + RECOVERY_STEPS * step;
+                ChaosEvent {
+                    at: event.t,
+                    recovered_at: Some(event.recovered.unwrap_or(guess)),
+                    kind: event.kind.clone(),
+                    component,
+                    pod: event.pod.clone(),
+                }
+            })
+            .collect();
+        events.sort_by(|a, b| a.at.total_cmp(&b.at));
+        events
+    }
+}
+
+fn first() -> u32 {
+    1
+}
+
+fn started(series: &RecordedSeries) -> f64 {
+    let first = || span(series).map_or(f64::NAN, |(first, _)| first);
+    series.start_unix.unwrap_or_else(first)
+}
+
+/// The first and last instant of a series.
+fn span(series: &RecordedSeries) -> Option<(f64, f64)> {
+    let instants = || series.samples.iter().map(|s| s.t).filter(|t| t.is_finite());
+    Some((instants().reduce(f64::min)?, instants().reduce(f64::max)?))
+}
+
+fn component_of(series: &RecordedSeries) -> String {
+    series
+        .component
+        .clone()
+        .unwrap_or_else(|| stem(&series.pod))
+}
+
+/// How long survivors may stay lifted after a recovery.
+fn cooldown(events: &[ChaosEvent]) -> f64 {
+    let usual = median(
+        events
+            .windows(2)
+            .map(|pair| pair[1].at - pair[0].at)
+            .collect(),
+    );
+    usual.map_or(COOLDOWN_SECONDS, |usual| {
+        COOLDOWN_SECONDS.min(usual * COOLDOWN_SHARE)
+    })
+}
+
+/// The components, each with the number of pods that it had on average.
+fn components(series: &[IncarnationSeries], window: Window) -> Vec<Component> {
+    let mut alive: BTreeMap<&str, BTreeMap<(&str, u32), f64>> = BTreeMap::new();
+    for one in series {
+        let inside = |t: f64| t.clamp(window.start, window.end);
+        let end = inside(one.ended_at.unwrap_or(window.end));
+        let spent = end - inside(one.started_at).min(end);
+        let longest = alive
+            .entry(&one.component)
+            .or_default()
+            .entry((&one.pod, one.incarnation))
+            .or_default();
+        *longest = longest.max(spent);
+    }
+    let length = window.end - window.start;
+    alive
+        .into_iter()
+        .map(|(name, pods)| {
+            let average = (pods.values().sum::<f64>() / length)
+                .round()
+                .clamp(1.0, 1e6);
+            Component {
+                name: name.to_owned(),
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "between 1 and a million"
+                )]
+                replicas: average as u32,
+            }
+        })
+        .collect()
+}
+
+/// The part of a pod's name that its siblings share: `worker` of `worker-7f9c8d54b-x2kq1`, `worker-3` and `worker3`.
+fn stem(pod: &str) -> String {
+    let generated = |part: &str| {
+        part.bytes()
+            .all(|b| b"bcdfghjklmnpqrstvwxz2456789".contains(&b))
+    };
+    let parts: Vec<&str> = pod.split('-').collect();
+    let named = if let [named @ .., hash, random] = parts.as_slice()
+        && !named.is_empty()
+        && random.len() == 5
+        && (8..=10).contains(&hash.len())
+        && generated(random)
+        && generated(hash)
+    {
+        named.len()
+    } else {
+        let digits = |part: &&str| part.bytes().any(|b| b.is_ascii_digit());
+        parts.iter().position(digits).unwrap_or(parts.len())
+    };
+    if named > 0 {
+        return parts[..named].join("-");
+    }
+    let bare = parts[0].trim_end_matches(|c: char| c.is_ascii_digit());
+    if bare.is_empty() {
+        pod.to_owned()
+    } else {
+        bare.to_owned()
+    }
+}
+
+/// Reads samples; what is null or not a number is a sample that was missed, and is left out by the judges.
+fn samples<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Sample>, D::Error> {
+    struct Pair(Option<Sample>);
+
+    impl<'de> Deserialize<'de> for Pair {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(PairVisitor)
+        }
+    }
+
+    struct PairVisitor;
+
+    impl<'de> Visitor<'de> for PairVisitor {
+        type Value = Pair;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a pair of seconds and value, such as [1700000000, 12]")
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Pair, E> {
+            Ok(Pair(None))
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<Pair, A::Error> {
+            let missing = |index| de::Error::invalid_length(index, &self);
+            let t: Number = pair.next_element()?.ok_or_else(|| missing(0))?;
+            let v: Number = pair.next_element()?.ok_or_else(|| missing(1))?;
+            while pair.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(Pair(Some(Sample { t: t.0, v: v.0 })))
+        }
+    }
+
+    /// A number, as JSON or as Prometheus writes it; NaN where there is none.
+    struct Number(f64);
+
+    impl<'de> Deserialize<'de> for Number {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(NumberVisitor)
+        }
+    }
+
+    struct NumberVisitor;
+
+    impl Visitor<'_> for NumberVisitor {
+        type Value = Number;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a number or null")
+        }
+
+        fn visit_f64<E>(self, value: f64) -> Result<Number, E> {
+            Ok(Number(value))
+        }
+
+        fn visit_u64<E>(self, value: u64) -> Result<Number, E> {
+            Ok(Number(value as f64))
+        }
+
+        fn visit_i64<E>(self, value: i64) -> Result<Number, E> {
+            Ok(Number(value as f64))
+        }
+
+        fn visit_unit<E>(self) -> Result<Number, E> {
+            Ok(Number(f64::NAN))
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Number, E> {
+            text.parse()
+                .map(Number)
+                .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+        }
+    }
+
+    let pairs: Option<Vec<Pair>> = Option::deserialize(deserializer)?;
+    Ok(pairs
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|pair| pair.0)
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recording(json: &serde_json::Value) -> Recording {
+        serde_json::from_value(json.clone()).expect("a recording")
+    }
+
+    #[test]
+    fn pods_belong_together_by_the_stem_of_their_names() {
+        for pod in [
+            "worker-0",
+            "worker-12",
+            "worker-7f9c8d54b-x2kq7",
+            "worker3",
+            "worker",
+        ] {
+            assert_eq!(stem(pod), "worker", "{pod}");
+        }
+        assert_eq!(stem("sim-worker-6fd898dcf7-6lmxb"), "sim-worker");
+        assert_eq!(stem("w-0-r3"), "w");
+        assert_eq!(stem("17"), "17");
+    }
+
+    #[test]
+    fn what_was_missed_is_left_out_and_unknown_fields_are_ignored() {
+        let file = recording(&serde_json::json!({
+            "signal": "tasks", "colour": "blue",
+            "series": [{"pod": "w-0", "extra": 1, "samples": [[0, 1], null, [1, null], [2, "3.5"], [3, 2, 9]]}],
+        }));
+        let values: Vec<f64> = file.series[0].samples.iter().map(|s| s.v).collect();
+        assert_eq!(values.len(), 4);
+        assert!(values[1].is_nan());
+        assert_eq!((values[0], values[2], values[3]), (1.0, 3.5, 2.0));
+    }
+
+    #[test]
+    fn an_empty_recording_is_inconclusive() {
+        for json in [
+            serde_json::json!({}),
+            serde_json::json!({"signal": "memory", "series": []}),
+            serde_json::json!({"signal": "tasks", "series": [{"pod": "w-0", "samples": null}]}),
+        ] {
+            assert_eq!(
+                recording(&json).judge().outcome,
+                Outcome::Inconclusive,
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_leaking_pod_fails_and_a_steady_one_passes() {
+        let file = |slope: f64| {
+            let series: Vec<_> = ["w-0", "w-1"]
+                .iter()
+                .map(|pod| {
+                    let samples: Vec<_> = (0..1440)
+                        .map(|i| {
+                            (
+                                15 * i,
+                                1000.0 + slope * f64::from(i) + f64::from(i * 37 % 11),
+                            )
+                        })
+                        .collect();
+                    serde_json::json!({"pod": pod, "start_unix": -3600, "samples": samples})
+                })
+                .collect();
+            recording(&serde_json::json!({"signal": "tasks", "step_seconds": 15, "warmup_seconds": 600, "series": series}))
+                .judge()
+        };
+        let steady = file(0.0);
+        assert_eq!(steady.outcome, Outcome::Passed, "{:?}", steady.criteria);
+        let leaking = file(0.1);
+        assert_eq!(leaking.outcome, Outcome::Failed, "{:?}", leaking.criteria);
+    }
+
+    #[test]
+    fn a_criterion_about_another_signal_is_inconclusive() {
+        let report = recording(&serde_json::json!({
+            "signal": "tasks",
+            "series": [{"pod": "w-0", "samples": [[0, 1], [15, 1], [30, 1]]}],
+            "criteria": [{"name": "memory", "trend": {"signal": "Memory"}}],
+        }))
+        .judge();
+        assert_eq!(report.outcome, Outcome::Inconclusive);
+        assert!(
+            report.criteria[0]
+                .judgement
+                .sentence
+                .contains("holds Tasks")
+        );
+    }
+}
