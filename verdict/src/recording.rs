@@ -201,7 +201,15 @@ impl Recording {
             .filter_map(|(series, span)| Some((series, (*span)?)))
             .map(|(series, (first, _))| first.max(started(series) + self.warmup_seconds))
             .fold(f64::INFINITY, f64::min);
-        let window = Window { start, end: last };
+        // Without a sample after warm-up there is no window, and nothing is judged.
+        let window = if start <= last {
+            Window { start, end: last }
+        } else {
+            Window {
+                start: 0.0,
+                end: 0.0,
+            }
+        };
         let series: Vec<IncarnationSeries> = self
             .series
             .iter()
