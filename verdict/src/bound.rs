@@ -6,7 +6,7 @@ use crate::criterion::Signal;
 use crate::evidence::{Evidence, Track};
 use crate::judgement::{Interval, Judgement, Outcome, SeriesGrowth};
 use crate::noise::Point;
-use crate::slope::{Fit, Shape, fit, quick_growth};
+use crate::slope::{Fit, Search, even_fit, fit, quick_growth};
 use crate::soak_length::Undecided;
 use crate::student::Belief;
 use crate::wording::{count, subject, unit, value};
@@ -28,8 +28,8 @@ pub(crate) struct Question {
     pub(crate) signal: Signal,
     /// Such as `over 5m`.
     pub(crate) over: String,
-    /// Whether growth may level off within the window.
-    pub(crate) shape: Shape,
+    /// What growth is, and what else a signal may do.
+    pub(crate) search: Search,
     /// Whether growth is projected over a horizon of its own.
     pub(crate) fixed_horizon: bool,
 }
@@ -70,7 +70,7 @@ pub(crate) fn judge_component(
         .iter()
         .map(|track| track.points.clone())
         .collect();
-    let Some(fit) = shaped_fit(&tracks, question.shape) else {
+    let Some(fit) = fit(&tracks, &question.search) else {
         return inconclusive(format!(
             "the growth of {} {} could not be worked out from {}.",
             evidence.component.name,
@@ -201,21 +201,6 @@ fn nearness(interval: Option<Interval>, limit: f64) -> f64 {
     }
 }
 
-/// Allows a bend only where the data insist on one: the slope at the end is much less certain with it.
-fn shaped_fit(tracks: &[Vec<Point>], shape: Shape) -> Option<Fit> {
-    if shape == Shape::Curved {
-        let bends = |belief: &Belief| {
-            belief
-                .interval(DOUBT)
-                .is_some_and(|interval| interval.low > 0.0 || interval.high < 0.0)
-        };
-        if let Some(curved) = fit(tracks, Shape::Curved).filter(|fit| bends(&fit.curvature)) {
-            return Some(curved);
-        }
-    }
-    fit(tracks, Shape::Straight)
-}
-
 fn worst_pods(evidence: &Evidence<'_>, fit: &Fit) -> Vec<SeriesGrowth> {
     let mut pods: Vec<(&str, f64, &Belief)> = evidence
         .tracks
@@ -250,7 +235,7 @@ fn contributions(evidence: &Evidence<'_>) -> Vec<SeriesGrowth> {
     let mut contributions: Vec<SeriesGrowth> = parts
         .into_iter()
         .filter_map(|(name, tracks, _)| {
-            let growth = fit(&tracks, Shape::Straight)?.growth.times(replicas);
+            let growth = even_fit(&tracks)?.growth.times(replicas);
             Some(SeriesGrowth {
                 name: name.to_owned(),
                 growth: growth.estimate()?,

@@ -18,8 +18,11 @@ const LEAST_POD_TIME: f64 = 0.5;
 /// Blocks are at least this many steps long where the stretch allows it, for a median that holds off odd samples.
 const BLOCK_STEPS: f64 = 5.0;
 
-/// Blocks are at least this share of the window long: more of them would cost time and tell nothing new.
-const BLOCKS_A_WINDOW: f64 = 30.0;
+/// So many blocks a window and component are worked with: of one pod many, of many pods fewer of each, so that large
+/// fleets cost no more than they tell.
+const BLOCKS: f64 = 1_200.0;
+const FEWEST_A_WINDOW: f64 = 30.0;
+const MOST_A_WINDOW: f64 = 120.0;
 
 /// The blocks that are left over when each incarnation has taken its level and its slope, over all incarnations.
 const LEAST_FREEDOM: usize = 4;
@@ -30,8 +33,6 @@ pub(crate) struct Evidence<'a> {
     pub(crate) component: &'a Component,
     pub(crate) window: Window,
     pub(crate) tracks: Vec<Track>,
-    /// The settled level of a pod at the window's start.
-    pub(crate) base: Option<f64>,
     /// How many settled samples there are.
     pub(crate) samples: usize,
     /// What was left out and why, in plain words.
@@ -69,7 +70,9 @@ impl<'a> Evidence<'a> {
         window: Window,
     ) -> Self {
         let length = window.end - window.start;
-        let block_seconds = (BLOCK_STEPS * run.step_seconds).max(length / BLOCKS_A_WINDOW);
+        let blocks_a_window =
+            (BLOCKS / f64::from(component.replicas.max(1))).clamp(FEWEST_A_WINDOW, MOST_A_WINDOW);
+        let block_seconds = (BLOCK_STEPS * run.step_seconds).max(length / blocks_a_window);
         let stretches = settled_stretches(run, &component.name, window);
         let of_component: Vec<&Incarnation<'_>> = clean
             .incarnations
@@ -98,13 +101,14 @@ impl<'a> Evidence<'a> {
             .map(|block| block.samples)
             .sum();
         let usual = usual_samples(watched.iter().flat_map(|(_, levels)| levels));
-        let points = |levels: &[Block]| -> Vec<Point> {
+        let points = |levels: &[Block], started_at: f64| -> Vec<Point> {
             levels
                 .iter()
                 .map(|block| Point {
                     x: (block.at - window.end) / length,
                     y: block.level,
                     weight: block.samples as f64 / usual,
+                    age: (block.at - started_at) / length,
                 })
                 .collect()
         };
@@ -113,7 +117,7 @@ impl<'a> Evidence<'a> {
             .iter()
             .map(|(incarnation, levels)| Track {
                 name: names(incarnation),
-                points: points(levels),
+                points: points(levels, incarnation.started_at),
                 parts: incarnation
                     .parts
                     .iter()
@@ -121,7 +125,10 @@ impl<'a> Evidence<'a> {
                     .map(|part| {
                         let usable = usable(incarnation, &part.samples, run, window);
                         let levels = blocks(usable, &stretches, block_seconds);
-                        (label_values(part.labels), points(&levels))
+                        (
+                            label_values(part.labels),
+                            points(&levels, incarnation.started_at),
+                        )
                     })
                     .collect(),
             })
@@ -150,12 +157,24 @@ impl<'a> Evidence<'a> {
         Self {
             component,
             window,
-            base: base_level(&tracks),
             tracks,
             samples,
             excluded,
             problem,
         }
+    }
+
+    /// The settled level of a pod at an instant in windows, -1 being the start: the median of the levels in the tenth of
+    /// the window after it, or after the first that were watched since. Young incarnations do not count where older
+    /// ones were there to see.
+    pub(crate) fn level_at(&self, instant: f64) -> Option<f64> {
+        let points = || {
+            let points = self.tracks.iter().flat_map(|track| &track.points);
+            points.filter(|point| point.x >= instant)
+        };
+        let first = points().map(|point| point.x).fold(f64::INFINITY, f64::min);
+        let early = points().filter(|point| point.x <= first + 0.1);
+        median(early.map(|point| point.y).collect())
     }
 
     /// The tracks of each label value that have enough blocks, by label value.
@@ -238,19 +257,6 @@ fn covered_seconds(samples: &[Sample], step_seconds: f64) -> f64 {
         .map(|pair| pair[1].t - pair[0].t)
         .filter(|gap| *gap <= LONGEST_GAP_STEPS * step_seconds)
         .sum()
-}
-
-/// The median of the levels in the first tenth of what was watched. Young incarnations do not count where older ones
-/// were there to see.
-fn base_level(tracks: &[Track]) -> Option<f64> {
-    let points = || tracks.iter().flat_map(|track| &track.points);
-    let first = points().map(|point| point.x).fold(f64::INFINITY, f64::min);
-    median(
-        points()
-            .filter(|point| point.x <= first + 0.1)
-            .map(|point| point.y)
-            .collect(),
-    )
 }
 
 fn usual_samples<'b>(blocks: impl Iterator<Item = &'b Block>) -> f64 {

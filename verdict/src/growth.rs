@@ -6,8 +6,12 @@ use crate::evidence::Evidence;
 use crate::judgement::Judgement;
 use crate::run::Run;
 use crate::samples::clean;
-use crate::slope::Shape;
+use crate::shape::Reach;
+use crate::slope::Search;
 use crate::wording::{seconds, unit};
+
+/// Load follows the sun.
+pub(crate) const DAY_SECONDS: f64 = 86_400.0;
 
 /// Judges each component by itself, and answers with the worst.
 ///
@@ -16,10 +20,17 @@ use crate::wording::{seconds, unit};
 /// itself, or by more than the absolute limit of the whole component.
 pub(crate) fn judge(growth: &Growth, run: &Run) -> Judgement {
     let clean = clean(run);
+    let length = run.window.end - run.window.start;
     let question = Question {
         signal: growth.signal,
-        over: format!("over {}", seconds(run.window.end - run.window.start)),
-        shape: Shape::Straight,
+        over: format!("over {}", seconds(length)),
+        search: Search {
+            reach: Reach::Window {
+                age: run.warm_up_seconds / length,
+            },
+            day: Some(length / DAY_SECONDS),
+            hinge: None,
+        },
         fixed_horizon: false,
     };
     let judgements = run
@@ -29,7 +40,7 @@ pub(crate) fn judge(growth: &Growth, run: &Run) -> Judgement {
             let evidence = Evidence::gather(run, &clean, component, run.window);
             let percent = growth
                 .max_percent
-                .map(|limit| percent_bound(limit, evidence.base, 1.0));
+                .map(|limit| percent_bound(limit, evidence.level_at(-1.0), 1.0));
             let absolute = growth.max_absolute.as_ref().map(|limit| Bound {
                 limit: limit.value(),
                 unit: unit(growth.signal),

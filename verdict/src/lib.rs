@@ -25,6 +25,7 @@ mod recording;
 mod run;
 mod samples;
 mod settled;
+mod shape;
 mod slope;
 mod soak_length;
 mod student;

@@ -9,6 +9,8 @@ pub(crate) struct Point {
     pub(crate) y: f64,
     /// How many samples it rests on, against the usual number of the fit.
     pub(crate) weight: f64,
+    /// How long its incarnation had lived, in windows.
+    pub(crate) age: f64,
 }
 
 /// A first-order autoregressive wander in continuous time (Uhlenbeck and Ornstein, 1930) with independent noise on top;
@@ -25,26 +27,52 @@ pub(crate) struct Noise {
     pub(crate) independent: f64,
 }
 
-/// The cross products of one incarnation's blocks after whitening and after its own level is taken out. `s` is the
-/// instant, `q` its square, `y` the level.
-#[derive(Clone, Copy, Debug, Default)]
+/// The columns that every fit has, in front of those of its shapes: the level, the instant, what was measured.
+pub(crate) const LEVEL: usize = 0;
+pub(crate) const TIME: usize = 1;
+pub(crate) const VALUE: usize = 2;
+/// Where the columns of shapes begin.
+pub(crate) const SHAPES: usize = 3;
+
+/// The cross products of one incarnation's columns after whitening and after its own level is taken out.
+#[derive(Clone, Debug)]
 pub(crate) struct Products {
-    pub(crate) ss: f64,
-    pub(crate) sq: f64,
-    pub(crate) qq: f64,
-    pub(crate) sy: f64,
-    pub(crate) qy: f64,
-    pub(crate) yy: f64,
+    columns: usize,
+    /// Row by row; only the upper triangle is filled.
+    sums: Vec<f64>,
     /// The logarithm of the determinants that restricted likelihood takes off (Harville, 1974), halved.
     pub(crate) log_volume: f64,
 }
 
+impl Products {
+    /// Nothing yet, to add others to.
+    pub(crate) fn zero(columns: usize) -> Self {
+        Self {
+            columns,
+            sums: vec![0.0; columns * columns],
+            log_volume: 0.0,
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sum, more) in self.sums.iter_mut().zip(&other.sums) {
+            *sum += more;
+        }
+        self.log_volume += other.log_volume;
+    }
+
+    /// The product of two columns.
+    pub(crate) fn of(&self, a: usize, b: usize) -> f64 {
+        self.sums[a.min(b) * self.columns + a.max(b)]
+    }
+}
+
 impl Noise {
     /// Every noise that a fit considers, from independent blocks to a wander that outlasts the window four times and
-    /// cannot be told from a random walk, doubling the memory each time.
+    /// cannot be told from a random walk, the memory `factor` times longer each time.
     ///
     /// `spacing` is the usual distance of two blocks, in windows.
-    pub(crate) fn candidates(spacing: f64) -> Vec<Self> {
+    pub(crate) fn candidates(spacing: f64, factor: f64, shares: &[f64]) -> Vec<Self> {
         let mut candidates = vec![Self {
             memory: 0.0,
             wander: 0.0,
@@ -56,58 +84,67 @@ impl Noise {
             // Against what the wander does from one block to the next, or a long memory would drown in the smallest
             // independent noise.
             let step = 1.0 - (-2.0 * spacing / memory).exp();
-            candidates.extend([0.001, 0.3, 1.0, 4.0, 16.0].map(|share| Self {
+            candidates.extend(shares.iter().map(|share| Self {
                 memory,
                 wander: 1.0,
                 independent: share * step,
             }));
-            memory *= 2.0;
+            memory *= factor;
         }
         candidates
     }
 
-    /// Whitens one incarnation's points, in time order, by a Kalman filter over its innovations (Harvey and Phillips,
+    /// Whitens one incarnation's columns, in time order, by a Kalman filter over its innovations (Harvey and Phillips,
     /// 1979), so that the cost is linear in the points.
-    pub(crate) fn products(self, points: &[Point]) -> Products {
-        let mut state = [0.0; 4];
+    ///
+    /// `rows` has for each point its value in each column, see [`SHAPES`].
+    pub(crate) fn products(self, points: &[Point], rows: &[f64]) -> Products {
+        let columns = rows.len() / points.len().max(1);
+        let mut products = Products::zero(columns);
+        let mut state = vec![0.0; columns];
+        let mut innovation = vec![0.0; columns];
         let mut doubt = self.wander;
-        let mut log_determinant = 0.0;
-        let mut sums = [[0.0; 4]; 4];
         let mut before: Option<f64> = None;
-        for point in points {
+        for (point, seen) in points.iter().zip(rows.chunks_exact(columns)) {
             if let Some(x) = before {
                 let kept = (-(point.x - x) / self.memory.max(1e-12)).exp();
-                state = state.map(|value| value * kept);
+                for value in &mut state {
+                    *value *= kept;
+                }
                 doubt = kept * kept * doubt + self.wander * (1.0 - kept * kept);
             }
             before = Some(point.x);
             let spread = doubt + self.independent / point.weight;
             let gain = doubt / spread;
-            let seen = [1.0, point.x, point.x * point.x, point.y];
-            let mut innovation = [0.0; 4];
-            for (k, value) in seen.into_iter().enumerate() {
-                innovation[k] = value - state[k];
-                state[k] += gain * innovation[k];
+            let root = spread.sqrt();
+            for ((value, state), new) in seen.iter().zip(&mut state).zip(&mut innovation) {
+                let surprise = value - *state;
+                *state += gain * surprise;
+                *new = surprise / root;
             }
             doubt *= 1.0 - gain;
-            log_determinant += spread.ln();
-            for (row, left) in sums.iter_mut().zip(innovation) {
-                for (sum, right) in row.iter_mut().zip(innovation) {
-                    *sum += left * right / spread;
+            products.log_volume += root.ln();
+            for (i, left) in innovation.iter().enumerate() {
+                let row = &mut products.sums[i * columns + i..(i + 1) * columns];
+                for (sum, right) in row.iter_mut().zip(&innovation[i..]) {
+                    *sum += left * right;
                 }
             }
         }
-        let level = sums[0][0];
-        let swept = |i: usize, j: usize| sums[i][j] - sums[0][i] * sums[0][j] / level;
-        let ss = swept(1, 1);
-        Products {
-            ss,
-            sq: swept(1, 2),
-            qq: swept(2, 2),
-            sy: swept(1, 3),
-            qy: swept(2, 3),
-            yy: swept(3, 3),
-            log_volume: (log_determinant + level.ln() + ss.ln()) / 2.0,
+        products.sweep_level();
+        products
+    }
+}
+
+impl Products {
+    /// Takes the incarnation's own level out of every other column.
+    fn sweep_level(&mut self) {
+        let level: Vec<f64> = self.sums[..self.columns].to_vec();
+        for i in 1..self.columns {
+            for j in i..self.columns {
+                self.sums[i * self.columns + j] -= level[i] * level[j] / level[LEVEL];
+            }
         }
+        self.log_volume += (level[LEVEL].ln() + self.of(TIME, TIME).ln()) / 2.0;
     }
 }

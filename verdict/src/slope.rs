@@ -1,30 +1,32 @@
-//! The slope that several incarnations share, with an interval that knows about autocorrelation and about differences
-//! between pods.
+//! The growth that several incarnations share, with an interval that knows about autocorrelation, about differences
+//! between pods, and about what else a signal may do than grow evenly.
 //!
-//! Each incarnation has a level of its own, so that a restart neither hides growth nor looks like it. For each
-//! candidate of the noise (see [`Noise`]) the slope is fitted by generalised least squares; its variance is that of the
-//! noise plus that between incarnations (`DerSimonian` and Laird, 1986), around the estimate weighted by information
-//! (Henmi and Copas, 2010), so that a short-lived incarnation never counts as much as a long one; its degrees of
-//! freedom join both sources (Satterthwaite, 1946). The candidates are then mixed by their restricted likelihood
-//! (Harville, 1974).
+//! Each incarnation has a level of its own, so that a restart neither hides growth nor looks like it. What a signal does
+//! is fitted by generalised least squares: even growth, and beside it a few forms (see [`Form`]) taken up one by one as
+//! long as the data ask for them. For each set of forms and each candidate of the noise (see [`Noise`]) the variance is
+//! that of the noise plus that between incarnations (`DerSimonian` and Laird, 1986), around the estimate weighted by
+//! information (Henmi and Copas, 2010), so that a short-lived incarnation never counts as much as a long one; its
+//! degrees of freedom join both sources (Satterthwaite, 1946). All of them are then mixed by their restricted likelihood
+//! (Harville, 1974), with a penalty for each coefficient of a form (Schwarz, 1978), rather than one of them believed.
 //!
 //! Levels are least squares rather than a median of pairwise slopes: what is robust here is the median inside each
 //! block. A median of slopes overlooks a rise late in the window, and would pass it.
 
-use crate::noise::{Noise, Point, Products};
+use crate::noise::{Noise, Point, Products, SHAPES, TIME, VALUE};
+use crate::shape::{Candidate, Form, Reach, candidates};
 use crate::student::{Belief, Part};
 
 /// The fewest blocks that an incarnation needs to have a slope and to tell it from noise.
 pub(crate) const FEWEST_BLOCKS: usize = 3;
 
-/// Whether the slope may change over the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
-    /// One slope for the window.
-    Straight,
-    /// A slope that changes evenly; what is reported is the slope at the window's end.
-    Curved,
-}
+/// How many forms may be at work at once.
+const MOST_FORMS: usize = 4;
+
+/// A model this many nats below the best is left out of the final mixture.
+const FAR_BELOW: f64 = 8.0;
+
+/// And so are all but this many.
+const MOST_MODELS: usize = 12;
 
 /// Growth over one window, as far as the data tell.
 #[derive(Clone, Debug)]
@@ -33,64 +35,32 @@ pub(crate) struct Fit {
     pub(crate) growth: Belief,
     /// Of each incarnation, in the order given.
     pub(crate) each: Vec<Belief>,
-    /// How much faster it grows at the end than in the middle, twice; zero for a straight fit.
-    pub(crate) curvature: Belief,
     /// How much of the doubt comes from differences between incarnations, from 0 to 1.
     pub(crate) between: f64,
     /// Whether the noise wanders as slowly as the window is long, so that a trend can hardly be told from it.
     pub(crate) wandering: bool,
+    /// The forms that the data ask for beside even growth, by the likeliest model.
+    pub(crate) forms: Vec<Form>,
+}
+
+/// Which forms are tried beside even growth.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Search {
+    pub(crate) reach: Reach,
+    /// Cycles of a day in the window.
+    pub(crate) day: Option<f64>,
+    /// An instant at which the slope may change, in windows.
+    pub(crate) hinge: Option<f64>,
 }
 
 /// Fits the tracks, one for each incarnation and each in time order; `None` where no slope can be had.
-pub(crate) fn fit(tracks: &[Vec<Point>], shape: Shape) -> Option<Fit> {
-    if tracks.is_empty() || tracks.iter().any(|track| track.len() < FEWEST_BLOCKS) {
-        return None;
-    }
-    let (tracks, scale) = standardised(tracks);
-    if !scale.is_finite() {
-        return None;
-    }
-    if scale == 0.0 {
-        return Some(constant(tracks.len()));
-    }
-    let solutions: Vec<Solution> = Noise::candidates(usual_spacing(&tracks)?)
-        .into_iter()
-        .filter_map(|noise| Solution::under(noise, &tracks, shape))
-        .collect();
-    let best = solutions
-        .iter()
-        .map(|solution| solution.log_likelihood)
-        .fold(f64::NEG_INFINITY, f64::max);
-    let shares: Vec<f64> = solutions
-        .iter()
-        .map(|solution| (solution.log_likelihood - best).exp())
-        .collect();
-    let total: f64 = shares.iter().sum();
-    let mixed = |part: &dyn Fn(&Solution) -> Part| {
-        let parts = solutions.iter().zip(&shares).map(|(solution, share)| Part {
-            share: *share,
-            ..part(solution)
-        });
-        Belief::new(parts.collect()).times(scale)
-    };
-    let weighted = |value: &dyn Fn(&Solution) -> f64| {
-        let sum: f64 = solutions
-            .iter()
-            .zip(&shares)
-            .map(|(solution, share)| value(solution) * share)
-            .sum();
-        sum / total
-    };
-    Some(Fit {
-        growth: mixed(&|solution| solution.growth),
-        each: (0..tracks.len())
-            .map(|i| mixed(&|solution| solution.each[i]))
-            .collect(),
-        curvature: mixed(&|solution| solution.curvature),
-        between: weighted(&|solution| solution.between),
-        wandering: weighted(&|solution| f64::from(u8::from(solution.noise.wanders()))) > 0.5,
-    })
-    .filter(|fit| fit.growth.estimate().is_some())
+pub(crate) fn fit(tracks: &[Vec<Point>], search: &Search) -> Option<Fit> {
+    Problem::of(tracks, search.reach)?.solve(|tracks| candidates(tracks, search.day, search.hinge))
+}
+
+/// Fits even growth over the window, and nothing beside it.
+pub(crate) fn even_fit(tracks: &[Vec<Point>]) -> Option<Fit> {
+    Problem::of(tracks, Reach::Window { age: 0.0 })?.solve(|_| Vec::new())
 }
 
 /// The plain least-squares slope within incarnations: quick, without an interval, for ranking.
@@ -107,45 +77,314 @@ pub(crate) fn quick_growth(tracks: &[Vec<Point>]) -> f64 {
     if sxx > 0.0 { sxy / sxx } else { 0.0 }
 }
 
-/// The fit under one assumption about the noise.
+/// Tracks in units of their own scale.
+struct Problem {
+    tracks: Vec<Vec<Point>>,
+    scale: f64,
+    spacing: f64,
+    reach: Reach,
+}
+
+/// A set of forms, and the logarithm of the chance that just these are at work.
+#[derive(Clone, Debug)]
+struct Model {
+    forms: Vec<Form>,
+    log_chance: f64,
+}
+
+impl Problem {
+    fn of(tracks: &[Vec<Point>], reach: Reach) -> Option<Self> {
+        if tracks.is_empty() || tracks.iter().any(|track| track.len() < FEWEST_BLOCKS) {
+            return None;
+        }
+        let (tracks, scale) = standardised(tracks);
+        let spacing = usual_spacing(&tracks)?;
+        scale.is_finite().then_some(Self {
+            tracks,
+            scale,
+            spacing,
+            reach,
+        })
+    }
+
+    fn solve(self, forms: impl FnOnce(&[Vec<Point>]) -> Vec<Candidate>) -> Option<Fit> {
+        if self.scale == 0.0 {
+            return Some(constant(self.tracks.len()));
+        }
+        let models = self.models(&forms(&self.tracks));
+        let noises = Noise::candidates(self.spacing, 2.0, &[0.001, 0.3, 1.0, 4.0, 16.0]);
+        let solutions = self.solutions(&models, &noises);
+        let best = solutions
+            .iter()
+            .map(|(_, solution)| solution.log_likelihood)
+            .fold(f64::NEG_INFINITY, f64::max);
+        let shares: Vec<f64> = solutions
+            .iter()
+            .map(|(_, solution)| (solution.log_likelihood - best).exp())
+            .collect();
+        let total: f64 = shares.iter().sum();
+        let weighted = |value: &dyn Fn(&Solution) -> f64| {
+            let sum: f64 = solutions
+                .iter()
+                .zip(&shares)
+                .map(|((_, solution), share)| value(solution) * share)
+                .sum();
+            sum / total
+        };
+        let mixed = |part: &dyn Fn(&Solution) -> Part| {
+            let parts = solutions
+                .iter()
+                .zip(&shares)
+                .filter(|(_, share)| **share > 1e-5 * total)
+                .map(|((_, solution), share)| Part {
+                    share: *share,
+                    ..part(solution)
+                });
+            Belief::new(parts.collect()).times(self.scale)
+        };
+        let mut by_model = vec![0.0; models.len()];
+        for ((model, _), share) in solutions.iter().zip(&shares) {
+            by_model[*model] += share;
+        }
+        let likeliest = (0..models.len()).max_by(|a, b| by_model[*a].total_cmp(&by_model[*b]))?;
+        Some(Fit {
+            growth: mixed(&|solution| solution.growth),
+            each: (0..self.tracks.len())
+                .map(|i| mixed(&|solution| solution.each[i]))
+                .collect(),
+            between: weighted(&|solution| solution.between),
+            wandering: weighted(&|solution| f64::from(u8::from(solution.noise.wanders()))) > 0.5,
+            forms: models[likeliest].forms.clone(),
+        })
+        .filter(|fit| fit.growth.estimate().is_some())
+    }
+
+    /// The sets of forms worth mixing: even growth alone, then with each form that may be added to the likeliest set so
+    /// far, until none makes it likelier.
+    fn models(&self, candidates: &[Candidate]) -> Vec<Model> {
+        let even = Model {
+            forms: Vec::new(),
+            log_chance: 0.0,
+        };
+        if candidates.is_empty() {
+            return vec![even];
+        }
+        let noises = Noise::candidates(self.spacing, 4.0, &[0.001, 0.3, 4.0]);
+        let mut judged = self.judged(vec![even], &noises);
+        let Some((mut best, mut evidence)) = judged.first().cloned() else {
+            return judged.into_iter().map(|(model, _)| model).collect();
+        };
+        for _ in 0..MOST_FORMS {
+            let wider: Vec<Model> = candidates
+                .iter()
+                .filter_map(|candidate| best.with(candidate))
+                .collect();
+            let tried = self.judged(wider, &noises);
+            let likeliest = tried
+                .iter()
+                .max_by(|a, b| a.1.total_cmp(&b.1))
+                .cloned()
+                .filter(|(_, found)| *found > evidence);
+            judged.extend(tried);
+            let Some(found) = likeliest else { break };
+            (best, evidence) = self.refined(found, &noises);
+            judged.push((best.clone(), evidence));
+        }
+        judged.retain(|(_, found)| *found > evidence - FAR_BELOW);
+        judged.sort_by(|a, b| b.1.total_cmp(&a.1));
+        judged.truncate(MOST_MODELS);
+        judged.into_iter().map(|(model, _)| model).collect()
+    }
+
+    /// The model with the instant, pace or count of its last form moved to where it is likeliest.
+    fn refined(&self, (mut best, mut evidence): (Model, f64), noises: &[Noise]) -> (Model, f64) {
+        for halving in 0..3 {
+            let Some(last) = best.forms.last().copied() else {
+                break;
+            };
+            let moved = last.moved(0.5_f64.powi(halving)).into_iter().map(|form| {
+                let mut model = best.clone();
+                model.forms.pop();
+                model.forms.push(form);
+                model
+            });
+            let tried = self.judged(moved.collect(), noises);
+            let likeliest = tried.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+            if let Some(found) = likeliest.filter(|(_, found)| *found > evidence) {
+                (best, evidence) = found;
+            }
+        }
+        (best, evidence)
+    }
+
+    /// Each model that can be fitted, with the logarithm of its evidence over all noises.
+    fn judged(&self, models: Vec<Model>, noises: &[Noise]) -> Vec<(Model, f64)> {
+        let solutions = self.solutions(&models, noises);
+        let mut evidence: Vec<Vec<f64>> = vec![Vec::new(); models.len()];
+        for (model, solution) in &solutions {
+            evidence[*model].push(solution.log_likelihood);
+        }
+        models
+            .into_iter()
+            .zip(evidence)
+            .filter(|(_, of)| !of.is_empty())
+            .map(|(model, of)| {
+                let best = of.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let sum: f64 = of.iter().map(|one| (one - best).exp()).sum();
+                (model, best + sum.ln())
+            })
+            .collect()
+    }
+
+    /// Every model under every noise, as far as it can be fitted.
+    fn solutions(&self, models: &[Model], noises: &[Noise]) -> Vec<(usize, Solution)> {
+        let mut forms: Vec<Form> = Vec::new();
+        for form in models.iter().flat_map(|model| &model.forms) {
+            if !forms.contains(form) {
+                forms.push(*form);
+            }
+        }
+        let mut first = SHAPES;
+        let starts: Vec<usize> = forms
+            .iter()
+            .map(|form| {
+                let start = first;
+                first += form.columns();
+                start
+            })
+            .collect();
+        let rows: Vec<Vec<f64>> = self
+            .tracks
+            .iter()
+            .map(|track| {
+                let mut rows = Vec::with_capacity(track.len() * first);
+                for point in track {
+                    rows.extend([1.0, point.x, point.y]);
+                    for form in &forms {
+                        form.write(point, &mut rows);
+                    }
+                }
+                rows
+            })
+            .collect();
+        let asked: Vec<Asked> = models
+            .iter()
+            .map(|model| {
+                let mut asked = Asked {
+                    columns: Vec::new(),
+                    growth: Vec::new(),
+                    log_chance: model.log_chance,
+                };
+                for form in &model.forms {
+                    if let Some(index) = forms.iter().position(|other| other == form) {
+                        asked
+                            .columns
+                            .extend(starts[index]..starts[index] + form.columns());
+                    }
+                    form.growth(self.reach, &mut asked.growth);
+                }
+                asked
+            })
+            .collect();
+        let mut solutions = Vec::new();
+        for noise in noises {
+            let products: Vec<Products> = self
+                .tracks
+                .iter()
+                .zip(&rows)
+                .map(|(track, rows)| noise.products(track, rows))
+                .collect();
+            let mut total = Products::zero(first);
+            for one in &products {
+                total.add(one);
+            }
+            for (index, asked) in asked.iter().enumerate() {
+                let solution = Solution::under(*noise, &self.tracks, &products, &total, asked);
+                solutions.extend(solution.map(|solution| (index, solution)));
+            }
+        }
+        solutions
+    }
+}
+
+impl Model {
+    /// With one form more, where that makes sense: one curve of growth at a time, and one step, for several steps are
+    /// growth.
+    fn with(&self, candidate: &Candidate) -> Option<Self> {
+        let form = candidate.form;
+        let clashes = |other: &Form| {
+            *other == form || (other.curves() && form.curves()) || (other.steps() && form.steps())
+        };
+        if self.forms.iter().any(clashes) {
+            return None;
+        }
+        let mut forms = self.forms.clone();
+        forms.push(form);
+        Some(Self {
+            forms,
+            log_chance: self.log_chance + candidate.log_chance,
+        })
+    }
+}
+
+/// What is asked of one model: the columns of its forms, and what a unit of each adds to growth.
+struct Asked {
+    columns: Vec<usize>,
+    growth: Vec<f64>,
+    log_chance: f64,
+}
+
+/// The fit of one model under one assumption about the noise.
 struct Solution {
     noise: Noise,
     log_likelihood: f64,
     growth: Part,
     each: Vec<Part>,
-    curvature: Part,
     between: f64,
 }
 
 impl Solution {
-    fn under(noise: Noise, tracks: &[Vec<Point>], shape: Shape) -> Option<Self> {
-        let products: Vec<Products> = tracks.iter().map(|track| noise.products(track)).collect();
-        let joint = Joint::solve(&products, shape)?;
-
-        let own: Vec<Own> = products
-            .iter()
-            .zip(tracks)
-            .map(|(products, track)| Own::fit(products, joint.bend, track.len()))
-            .collect();
-        let freedom =
-            own.iter().map(|own| own.freedom).sum::<f64>() - joint.bend.map_or(0.0, |_| 1.0);
+    fn under(
+        noise: Noise,
+        tracks: &[Vec<Point>],
+        products: &[Products],
+        total: &Products,
+        asked: &Asked,
+    ) -> Option<Self> {
+        let fitted = |ridge: f64| -> Option<(Joint, Vec<Own>, f64)> {
+            let joint = Joint::solve(total, asked, ridge)?;
+            let own: Vec<Own> = products
+                .iter()
+                .zip(tracks)
+                .map(|(products, track)| Own::fit(products, &joint, asked, track.len()))
+                .collect();
+            // Levels were scaled to one: below this lies rounding, not noise.
+            let rounding = 1e-18 * tracks.len() as f64;
+            let squares = own.iter().map(|own| own.squares).sum::<f64>() + rounding;
+            Some((joint, own, squares))
+        };
+        let coefficients = asked.columns.len() as f64;
+        let all_freedom: f64 = tracks.iter().map(|track| track.len() as f64 - 2.0).sum();
+        let freedom = all_freedom - coefficients;
         if freedom < 1.0 {
             return None;
         }
-        // Levels were scaled to one: below this lies rounding, not noise.
-        let squares = own.iter().map(|own| own.squares).sum::<f64>() + freedom * 1e-18;
+        let (mut joint, mut own, mut squares) = fitted(0.0)?;
+        let mut log_evidence = asked.log_chance;
+        if coefficients > 0.0 {
+            // The coefficients of forms are about as large as the signal's whole movement, which was scaled to one:
+            // huge ones that cancel each other explain anything and mean nothing.
+            let ridge = squares / freedom;
+            (joint, own, squares) = fitted(ridge)?;
+            squares += ridge * joint.forms.iter().map(|value| value * value).sum::<f64>();
+            log_evidence -= joint.log_occam(total, ridge);
+        }
         let variance = squares / freedom;
-        let log_likelihood = -freedom / 2.0 * squares.ln()
-            - products
-                .iter()
-                .map(|products| products.log_volume)
-                .sum::<f64>();
+        let spread = between_variance(&own, joint.slope, variance);
+        let log_likelihood = log_evidence - all_freedom / 2.0 * squares.ln() - total.log_volume
+            + log_likelihood_of_slopes(&own, joint.slope, variance, spread);
 
-        let spread = between_variance(&own, joint.growth, variance);
-        let influence: f64 = own
-            .iter()
-            .map(|own| (own.information * joint.growth_per_slope(own)).powi(2))
-            .sum();
+        let influence: f64 = own.iter().map(|own| own.influence.powi(2)).sum();
         let within = variance * joint.growth_variance;
         let across = spread * influence;
         let across_freedom = (1.0 / influence - 1.0).max(1.0);
@@ -156,103 +395,151 @@ impl Solution {
             freedom: (within + across).powi(2)
                 / (within.powi(2) / freedom + across.powi(2) / across_freedom),
         };
-        let bend_variance = variance * joint.bend_variance;
         let each = own
             .iter()
-            .map(|own| own.growth(variance, freedom, bend_variance))
+            .map(|own| own.growth(variance, freedom))
             .collect();
         Some(Self {
             noise,
             log_likelihood,
             growth,
             each,
-            curvature: Part {
-                share: 1.0,
-                centre: joint.bend.unwrap_or(0.0),
-                scale: bend_variance.sqrt(),
-                freedom,
-            },
             between: across / (within + across),
         })
         .filter(|solution| solution.log_likelihood.is_finite())
     }
 }
 
-/// The coefficients that the incarnations share.
+/// The coefficients that the incarnations share: even growth, and those of the forms.
 struct Joint {
-    /// At the window's end.
+    slope: f64,
+    forms: Vec<f64>,
+    /// The growth that is asked for.
     growth: f64,
     /// Its variance for noise of variance one.
     growth_variance: f64,
-    bend: Option<f64>,
-    bend_variance: f64,
-    /// How the growth answers to the bend.
-    covariance: f64,
+    /// By how much the growth moves for each unit of what a column explains: the inverse times what is asked.
+    lever: Vec<f64>,
+    /// The covariance of the forms' coefficients for noise of variance one.
+    covariance: Vec<Vec<f64>>,
+    /// The logarithm of the determinant of the normal equations.
+    log_determinant: f64,
 }
 
 impl Joint {
-    fn solve(products: &[Products], shape: Shape) -> Option<Self> {
-        let sum = |of: fn(&Products) -> f64| products.iter().map(of).sum::<f64>();
-        let (ss, sy) = (sum(|p| p.ss), sum(|p| p.sy));
-        let joint = match shape {
-            Shape::Straight => Self {
-                growth: sy / ss,
-                growth_variance: 1.0 / ss,
-                bend: None,
-                bend_variance: 0.0,
-                covariance: 0.0,
-            },
-            Shape::Curved => {
-                let (sq, qq, qy) = (sum(|p| p.sq), sum(|p| p.qq), sum(|p| p.qy));
-                let determinant = ss * qq - sq * sq;
-                if determinant <= 1e-9 * ss * qq {
-                    return None;
-                }
-                Self {
-                    growth: (qq * sy - sq * qy) / determinant,
-                    growth_variance: qq / determinant,
-                    bend: Some((ss * qy - sq * sy) / determinant),
-                    bend_variance: ss / determinant,
-                    covariance: -sq / determinant,
-                }
-            }
+    /// `ridge` is the variance of the noise over that which the coefficients of forms have before anything is seen.
+    fn solve(total: &Products, asked: &Asked, ridge: f64) -> Option<Self> {
+        let columns: Vec<usize> = std::iter::once(TIME)
+            .chain(asked.columns.iter().copied())
+            .collect();
+        let mut matrix: Vec<Vec<f64>> = columns
+            .iter()
+            .map(|a| columns.iter().map(|b| total.of(*a, *b)).collect())
+            .collect();
+        for (index, row) in matrix.iter_mut().enumerate().skip(1) {
+            row[index] += ridge;
+        }
+        let (inverse, log_determinant) = inverse(matrix)?;
+        let dot = |row: &[f64], other: &dyn Fn(usize) -> f64| -> f64 {
+            row.iter()
+                .enumerate()
+                .map(|(i, value)| value * other(i))
+                .sum()
         };
-        Some(joint).filter(|joint| joint.growth.is_finite() && joint.growth_variance > 0.0)
-    }
-
-    /// By how much the shared growth moves, per unit of information, when one incarnation's own slope moves by one.
-    fn growth_per_slope(&self, own: &Own) -> f64 {
-        self.growth_variance + self.covariance * own.lever
+        let coefficients: Vec<f64> = inverse
+            .iter()
+            .map(|row| dot(row, &|i| total.of(columns[i], VALUE)))
+            .collect();
+        let wanted = |i: usize| if i == 0 { 1.0 } else { asked.growth[i - 1] };
+        let lever: Vec<f64> = inverse.iter().map(|row| dot(row, &wanted)).collect();
+        Some(Self {
+            slope: coefficients[0],
+            growth: dot(&coefficients, &wanted),
+            growth_variance: dot(&lever, &wanted),
+            forms: coefficients[1..].to_vec(),
+            covariance: inverse[1..].iter().map(|row| row[1..].to_vec()).collect(),
+            lever,
+            log_determinant,
+        })
+        .filter(|joint| joint.growth.is_finite() && joint.growth_variance > 0.0)
     }
 }
 
-/// One incarnation by itself, with the shared bend taken out.
+impl Joint {
+    /// What the forms cost for being able to explain more than happened, in nats: the volume of what they could have
+    /// been over that of what they still may be.
+    fn log_occam(&self, total: &Products, ridge: f64) -> f64 {
+        let count = self.forms.len() as f64;
+        (self.log_determinant - total.of(TIME, TIME).ln() - count * ridge.ln()) / 2.0
+    }
+}
+
+/// One incarnation by itself, with the shared forms taken out.
 struct Own {
     slope: f64,
     information: f64,
     squares: f64,
     freedom: f64,
-    /// How much its slope follows the bend.
-    lever: f64,
+    /// What the forms add to its growth.
+    formed: f64,
+    /// The variance of its growth that comes from the forms, for noise of variance one.
+    formed_variance: f64,
+    /// By how much the shared growth moves when its slope moves by one.
+    influence: f64,
 }
 
 impl Own {
-    fn fit(products: &Products, bend: Option<f64>, blocks: usize) -> Self {
-        let bend = bend.unwrap_or(0.0);
-        let sy = products.sy - bend * products.sq;
-        let yy = products.yy - 2.0 * bend * products.qy + bend * bend * products.qq;
+    fn fit(products: &Products, joint: &Joint, asked: &Asked, blocks: usize) -> Self {
+        let information = products.of(TIME, TIME);
+        let forms = || asked.columns.iter().copied().zip(&joint.forms);
+        let sy = products.of(TIME, VALUE)
+            - forms()
+                .map(|(column, value)| value * products.of(TIME, column))
+                .sum::<f64>();
+        let mut yy = products.of(VALUE, VALUE);
+        for (column, value) in forms() {
+            yy -= 2.0 * value * products.of(column, VALUE);
+            for (other, factor) in forms() {
+                yy += value * factor * products.of(column, other);
+            }
+        }
+        let lever: Vec<f64> = asked
+            .columns
+            .iter()
+            .zip(&asked.growth)
+            .map(|(column, growth)| growth - products.of(TIME, *column) / information)
+            .collect();
+        let formed_variance = lever
+            .iter()
+            .zip(&joint.covariance)
+            .map(|(left, row)| left * lever.iter().zip(row).map(|(a, b)| a * b).sum::<f64>())
+            .sum();
+        let influence = joint.lever[0] * information
+            + asked
+                .columns
+                .iter()
+                .zip(&joint.lever[1..])
+                .map(|(column, lever)| lever * products.of(TIME, *column))
+                .sum::<f64>();
         Self {
-            slope: sy / products.ss,
-            information: products.ss,
-            squares: (yy - sy * sy / products.ss).max(0.0),
+            slope: sy / information,
+            information,
+            squares: (yy - sy * sy / information).max(0.0),
             freedom: blocks as f64 - 2.0,
-            lever: products.sq / products.ss,
+            formed: joint
+                .forms
+                .iter()
+                .zip(&asked.growth)
+                .map(|(a, b)| a * b)
+                .sum(),
+            formed_variance,
+            influence,
         }
     }
 
     /// The larger of its own noise and everybody's: a quiet stretch of one pod proves little, and neither do quiet
     /// neighbours of a noisy one.
-    fn growth(&self, shared_variance: f64, shared_freedom: f64, bend_variance: f64) -> Part {
+    fn growth(&self, shared_variance: f64, shared_freedom: f64) -> Part {
         let own_variance = self.squares / self.freedom;
         let (variance, freedom) = if own_variance > shared_variance {
             (own_variance, self.freedom)
@@ -261,8 +548,8 @@ impl Own {
         };
         Part {
             share: 1.0,
-            centre: self.slope,
-            scale: (variance / self.information + self.lever.powi(2) * bend_variance).sqrt(),
+            centre: self.slope + self.formed,
+            scale: (variance / self.information + shared_variance * self.formed_variance).sqrt(),
             freedom,
         }
     }
@@ -272,6 +559,48 @@ impl Noise {
     fn wanders(self) -> bool {
         self.memory > 0.3 && self.independent < self.wander
     }
+}
+
+/// How likely the incarnations' own slopes are around the shared one.
+fn log_likelihood_of_slopes(own: &[Own], pooled: f64, variance: f64, spread: f64) -> f64 {
+    let mut precision = 0.0;
+    let mut likelihood = 0.0;
+    for one in own {
+        let of_slope = variance / one.information + spread;
+        precision += 1.0 / of_slope;
+        likelihood -= (of_slope.ln() + (one.slope - pooled).powi(2) / of_slope) / 2.0;
+    }
+    likelihood - precision.ln() / 2.0
+}
+
+/// The inverse of a symmetric positive definite matrix and the logarithm of its determinant; `None` where its columns
+/// repeat one another.
+fn inverse(mut matrix: Vec<Vec<f64>>) -> Option<(Vec<Vec<f64>>, f64)> {
+    let size = matrix.len();
+    let least: Vec<f64> = (0..size).map(|i| 1e-10 * matrix[i][i]).collect();
+    let mut log_determinant = 0.0;
+    // Gauss and Jordan, in place: the pivots of a positive definite matrix are what is left of its diagonal.
+    for pivot in 0..size {
+        let value = matrix[pivot][pivot];
+        if value.is_nan() || value <= least[pivot] {
+            return None;
+        }
+        log_determinant += value.ln();
+        matrix[pivot][pivot] = 1.0;
+        for entry in &mut matrix[pivot] {
+            *entry /= value;
+        }
+        let row = matrix[pivot].clone();
+        for (index, other) in matrix.iter_mut().enumerate() {
+            if index != pivot {
+                let factor = std::mem::replace(&mut other[pivot], 0.0);
+                for (entry, base) in other.iter_mut().zip(&row) {
+                    *entry -= factor * base;
+                }
+            }
+        }
+    }
+    Some((matrix, log_determinant))
 }
 
 /// The variance of slopes between incarnations beyond what noise explains, by moments.
@@ -322,9 +651,9 @@ fn constant(tracks: usize) -> Fit {
     Fit {
         growth: Belief::certain(0.0),
         each: vec![Belief::certain(0.0); tracks],
-        curvature: Belief::certain(0.0),
         between: 0.0,
         wandering: false,
+        forms: Vec::new(),
     }
 }
 

@@ -3,11 +3,12 @@
 use crate::bound::{Question, judge_component, worst_of};
 use crate::criterion::Trend;
 use crate::evidence::Evidence;
-use crate::growth::percent_bound;
+use crate::growth::{DAY_SECONDS, percent_bound};
 use crate::judgement::Judgement;
-use crate::run::{Run, Window};
+use crate::run::Run;
 use crate::samples::clean;
-use crate::slope::Shape;
+use crate::shape::Reach;
+use crate::slope::Search;
 use crate::wording::seconds;
 
 /// Judges each component by itself, and answers with the worst.
@@ -24,10 +25,6 @@ pub(crate) fn judge(trend: &Trend, run: &Run) -> Judgement {
     if length <= 0.0 {
         return Judgement::inconclusive("the trend's window has no length.".to_owned());
     }
-    let window = Window {
-        start: run.window.end - length,
-        end: run.window.end,
-    };
     let clean = clean(run);
     let horizon = trend.horizon.duration().as_secs_f64();
     let question = Question {
@@ -37,15 +34,26 @@ pub(crate) fn judge(trend: &Trend, run: &Run) -> Judgement {
             seconds(horizon),
             seconds(length)
         ),
-        shape: Shape::Curved,
+        search: Search {
+            reach: Reach::Ahead {
+                horizon: horizon / soak,
+                age: 1.0 + run.warm_up_seconds / soak,
+            },
+            day: Some(soak / DAY_SECONDS),
+            hinge: Some(-length / soak),
+        },
         fixed_horizon: true,
     };
     let judgements = run
         .components
         .iter()
         .map(|component| {
-            let evidence = Evidence::gather(run, &clean, component, window);
-            let bound = percent_bound(trend.max_percent, evidence.base, horizon / length);
+            let evidence = Evidence::gather(run, &clean, component, run.window);
+            let bound = percent_bound(
+                trend.max_percent,
+                evidence.level_at(-length / soak),
+                horizon / soak,
+            );
             judge_component(&evidence, &question, &[bound])
         })
         .collect();

@@ -102,11 +102,10 @@ fn examine(kind: usize, seed: u64, leak: bool, verbose: bool) -> Case {
     let decidable = (gained - limit).abs() >= (1.96 + 1.645) * error;
     let covered = scene
         .truth()
-        .filter(|_| !judged.sentence.contains(" alone "))
-        .and_then(|truth| {
+        .filter(|_| scene.labels == 1 && !judged.sentence.contains(" alone "))
+        .and_then(|gain| {
             let interval = judged.interval?;
-            let base = base(&scene, &recording)?;
-            let percent = 100.0 * truth * days / base;
+            let percent = 100.0 * days * gain * base(&scene, &recording, gain)?;
             Some(interval.low <= percent && percent <= interval.high)
         });
     let wrong = matches!(
@@ -148,29 +147,29 @@ fn worth(scene: &Scene) -> f64 {
     }
 }
 
-/// A pod's level at the window's start, as a share of the scene's: what percentages are of.
-fn base(scene: &Scene, recording: &Recording) -> Option<f64> {
+/// How a gain, which is a share of a pod's level at its start, relates to what the percentage is of: the median pod's
+/// level at the start of the trend's window. Growth is that of the mean pod.
+fn base(scene: &Scene, recording: &Recording, gain: f64) -> Option<f64> {
+    let from = f64::midpoint(scene.warm_up, scene.duration);
+    let until = from + 0.1 * (scene.duration - scene.warm_up);
+    let mut levels: Vec<f64> = Vec::new();
     let mut starts: Vec<f64> = Vec::new();
     for series in &recording.series {
-        let values: Vec<f64> = series
-            .samples
-            .iter()
-            .filter(|s| {
-                s.t >= scene.warm_up
-                    && s.t < scene.warm_up + scene.duration / 10.0
-                    && s.v.is_finite()
-            })
-            .map(|s| s.v)
-            .collect();
+        let start = series.start_unix.unwrap_or(0.0);
+        let early = (series.samples.iter())
+            .filter(|s| s.t >= from.max(start + scene.warm_up) && s.t < until && s.v.is_finite());
+        let values: Vec<f64> = early.map(|s| s.v).collect();
         if !values.is_empty() {
-            starts.push(values.iter().sum::<f64>() / values.len() as f64);
+            let level = values.iter().sum::<f64>() / values.len() as f64;
+            let age = f64::midpoint(from.max(start + scene.warm_up), until) - start;
+            levels.push(level);
+            starts.push(level / (1.0 + gain * age / scene.duration));
         }
     }
-    starts.sort_by(f64::total_cmp);
-    starts
-        .get(starts.len() / 2)
-        .map(|middle| middle * scene.labels as f64 / scene.level)
-        .filter(|_| scene.labels == 1)
+    levels.sort_by(f64::total_cmp);
+    let mean = starts.iter().sum::<f64>() / starts.len() as f64;
+    let (low, high) = ((levels.len() + 1) / 2, levels.len() / 2 + 1);
+    Some(mean / f64::midpoint(*levels.get(low.checked_sub(1)?)?, *levels.get(high - 1)?))
 }
 
 fn share(part: usize, whole: usize) -> String {
