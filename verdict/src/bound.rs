@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use crate::criterion::Signal;
 use crate::evidence::{Evidence, Track};
 use crate::judgement::{Interval, Judgement, Outcome, SeriesGrowth};
-use crate::noise::Point;
 use crate::slope::{Fit, Search, even_fit, fit, quick_growth};
 use crate::soak_length::Undecided;
 use crate::student::Belief;
@@ -80,7 +79,7 @@ pub(crate) fn judge_component(
     };
     let answers: Vec<Answer> = bounds
         .iter()
-        .map(|bound| Answer::to(evidence, &fit, *bound))
+        .map(|bound| Answer::to(evidence, &question.search, &fit, *bound))
         .collect();
     let Some(worst) = answers.iter().max_by(|a, b| a.severity(b)) else {
         return inconclusive("the criterion sets no limit.".to_owned());
@@ -137,7 +136,7 @@ struct Answer {
 }
 
 impl Answer {
-    fn to(evidence: &Evidence<'_>, fit: &Fit, bound: Bound) -> Self {
+    fn to(evidence: &Evidence<'_>, search: &Search, fit: &Fit, bound: Bound) -> Self {
         let growth = fit.growth.times(bound.factor);
         let interval = growth.interval(DOUBT);
         let answer = Self {
@@ -150,17 +149,22 @@ impl Answer {
         if answer.outcome == Outcome::Failed {
             return answer;
         }
-        Self::for_worst_pod(evidence, fit, bound).unwrap_or(answer)
+        Self::for_worst_pod(evidence, search, fit, bound).unwrap_or(answer)
     }
 
     /// The pod that surely grows above the limit by itself, at a level corrected for how many pods were looked at
     /// (Bonferroni; for the worst of them Holm's, 1979, is the same).
-    fn for_worst_pod(evidence: &Evidence<'_>, fit: &Fit, bound: Bound) -> Option<Self> {
+    fn for_worst_pod(
+        evidence: &Evidence<'_>,
+        search: &Search,
+        together: &Fit,
+        bound: Bound,
+    ) -> Option<Self> {
         let doubt = DOUBT / evidence.tracks.len() as f64;
         let (surest, growth, chance) = evidence
             .tracks
             .iter()
-            .zip(&fit.each)
+            .zip(&together.each)
             .enumerate()
             .filter(|(_, (track, _))| {
                 track.length() >= LEAST_POD_LENGTH && track.points.len() >= LEAST_POD_BLOCKS
@@ -174,6 +178,9 @@ impl Answer {
         if chance >= doubt / 2.0 {
             return None;
         }
+        // What this pod alone does beside growing, such as a step of its own, is not seen beside the others.
+        let track = vec![evidence.tracks.get(surest)?.points.clone()];
+        let growth = fit(&track, search)?.growth.times(bound.pod_factor);
         let interval = growth.interval(doubt);
         (Outcome::at_most(interval, bound.limit) == Outcome::Failed).then(|| Self {
             bound,

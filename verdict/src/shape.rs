@@ -16,6 +16,8 @@ pub(crate) enum Form {
     Hinge(f64),
     /// The level changes once, at an instant.
     Step(f64),
+    /// The level of one incarnation changes once, at an instant; incarnations count from 0 in the order given.
+    StepOf(usize, f64),
     /// Each incarnation approaches a level with this time constant, as a cache that fills.
     Settling(f64),
     /// Load that comes and goes, with this many cycles in the window.
@@ -53,6 +55,7 @@ const SETTLINGS: [f64; 5] = [0.04, 0.08, 0.16, 0.32, 0.64];
 const SLOW_CYCLES: [f64; 4] = [0.5, 0.75, 1.0, 1.5];
 
 const STEPS_TRIED: usize = 3;
+const LONE_STEPS_TRIED: usize = 4;
 const CYCLES_TRIED: usize = 6;
 
 /// By how much, in logarithm, the pace of settling may differ from the one that is tried.
@@ -74,12 +77,15 @@ impl Form {
         }
     }
 
-    /// Its columns at one point.
-    pub(crate) fn write(self, point: &Point, row: &mut Vec<f64>) {
+    /// Its columns at one point of one of the tracks.
+    pub(crate) fn write(self, track: usize, point: &Point, row: &mut Vec<f64>) {
         match self {
             Self::Bend => row.push(point.x * point.x),
             Self::Hinge(at) => row.push((point.x - at).max(0.0)),
             Self::Step(at) => row.push(f64::from(u8::from(point.x > at))),
+            Self::StepOf(of, at) => {
+                row.push(f64::from(u8::from(of == track && point.x > at)));
+            }
             Self::Settling(pace) => {
                 // The second column is what a somewhat slower pace would change, so that none has to be hit exactly.
                 let left = (-point.age / pace).exp();
@@ -101,7 +107,10 @@ impl Form {
             (Self::Hinge(at), Reach::Window { .. }) => row.push(-at),
             (Self::Hinge(_), Reach::Ahead { .. }) => row.push(1.0),
             (Self::Step(_), Reach::Window { .. }) => row.push(1.0),
-            (Self::Bend | Self::Step(_), Reach::Ahead { .. }) => row.push(0.0),
+            // Its share of the mean incarnation is small, and the pod itself is judged apart.
+            (Self::StepOf(..), _) | (Self::Bend | Self::Step(_), Reach::Ahead { .. }) => {
+                row.push(0.0);
+            }
             (Self::Settling(pace), reach) => {
                 let (from, length) = match reach {
                     Reach::Window { age } => (age, 1.0),
@@ -121,7 +130,7 @@ impl Form {
     /// The same form a little earlier and later, slower and quicker: half of the way to its neighbours at `share` 1.
     pub(crate) fn moved(self, share: f64) -> Vec<Self> {
         match self {
-            Self::Bend | Self::Step(_) => Vec::new(),
+            Self::Bend | Self::Step(_) | Self::StepOf(..) => Vec::new(),
             Self::Hinge(at) => [-1.0, 1.0]
                 .map(|way| Self::Hinge((at + way * share * 0.08).clamp(-0.9, -0.1)))
                 .to_vec(),
@@ -189,6 +198,22 @@ pub(crate) fn candidates(
         looked_at,
     );
 
+    if tracks.len() > 1 {
+        let mut alone = Vec::new();
+        for (track, residual) in residuals.iter().enumerate() {
+            alone.extend(residual.track.windows(2).map(|pair| {
+                let at = f64::midpoint(pair[0].x, pair[1].x);
+                let gain = explained(Form::Step(at), std::slice::from_ref(residual));
+                (gain, Form::StepOf(track, at))
+            }));
+        }
+        let looked_at = alone.len();
+        alone.sort_by(|a, b| b.0.total_cmp(&a.0));
+        alone.truncate(LONE_STEPS_TRIED);
+        let forms = alone.into_iter().map(|(_, form)| form).collect();
+        add(forms, CHANCE_OF_STEP, looked_at);
+    }
+
     let mut slow: Vec<f64> = SLOW_CYCLES.to_vec();
     slow.extend(day.filter(|count| *count < 0.5));
     let mut quick = Vec::new();
@@ -253,7 +278,7 @@ fn strongest(forms: Vec<Form>, residuals: &[Residual<'_>], most: usize, apart: f
         .collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
     let place = |form: Form| match form {
-        Form::Step(at) | Form::Hinge(at) => at,
+        Form::Step(at) | Form::StepOf(_, at) | Form::Hinge(at) => at,
         Form::Cycle(count) => count,
         Form::Settling(pace) => pace,
         Form::Bend => 0.0,
@@ -282,7 +307,7 @@ fn explained(form: Form, residuals: &[Residual<'_>]) -> f64 {
         let mut sums = vec![[0.0; 4]; columns];
         for (point, left) in residual.track.iter().zip(&residual.left) {
             row.clear();
-            form.write(point, &mut row);
+            form.write(0, point, &mut row);
             for (sum, z) in sums.iter_mut().zip(&row) {
                 let weighed = point.weight * z;
                 sum[0] += weighed;

@@ -256,12 +256,13 @@ impl Problem {
         let rows: Vec<Vec<f64>> = self
             .tracks
             .iter()
-            .map(|track| {
+            .enumerate()
+            .map(|(index, track)| {
                 let mut rows = Vec::with_capacity(track.len() * first);
                 for point in track {
                     rows.extend([1.0, point.x, point.y]);
                     for form in &forms {
-                        form.write(point, &mut rows);
+                        form.write(index, point, &mut rows);
                     }
                 }
                 rows

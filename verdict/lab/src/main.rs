@@ -89,7 +89,7 @@ fn examine(kind: usize, seed: u64, leak: bool, verbose: bool) -> Case {
     } else {
         scene
     };
-    let recording = scene.record(&mut dice);
+    let (recording, levels) = scene.record(&mut dice);
     let report = recording.judge();
     let outcome = report.outcome;
     let judged = &report.criteria[0].judgement;
@@ -105,7 +105,7 @@ fn examine(kind: usize, seed: u64, leak: bool, verbose: bool) -> Case {
         .filter(|_| scene.labels == 1 && !judged.sentence.contains(" alone "))
         .and_then(|gain| {
             let interval = judged.interval?;
-            let percent = 100.0 * days * gain * base(&scene, &recording, gain)?;
+            let percent = 100.0 * days * gain * base(&scene, &recording, &levels)?;
             Some(interval.low <= percent && percent <= interval.high)
         });
     let wrong = matches!(
@@ -147,29 +147,24 @@ fn worth(scene: &Scene) -> f64 {
     }
 }
 
-/// How a gain, which is a share of a pod's level at its start, relates to what the percentage is of: the median pod's
-/// level at the start of the trend's window. Growth is that of the mean pod.
-fn base(scene: &Scene, recording: &Recording, gain: f64) -> Option<f64> {
+/// How a gain, which is a share of a pod's true level, relates to what the percentage is of: what the median pod reads
+/// at the start of the trend's window. Growth is that of the mean pod.
+fn base(scene: &Scene, recording: &Recording, levels: &[f64]) -> Option<f64> {
     let from = f64::midpoint(scene.warm_up, scene.duration);
     let until = from + 0.1 * (scene.duration - scene.warm_up);
-    let mut levels: Vec<f64> = Vec::new();
-    let mut starts: Vec<f64> = Vec::new();
+    let mut read: Vec<f64> = Vec::new();
     for series in &recording.series {
-        let start = series.start_unix.unwrap_or(0.0);
+        let warm = series.start_unix.unwrap_or(0.0) + scene.warm_up;
         let early = (series.samples.iter())
-            .filter(|s| s.t >= from.max(start + scene.warm_up) && s.t < until && s.v.is_finite());
-        let values: Vec<f64> = early.map(|s| s.v).collect();
-        if !values.is_empty() {
-            let level = values.iter().sum::<f64>() / values.len() as f64;
-            let age = f64::midpoint(from.max(start + scene.warm_up), until) - start;
-            levels.push(level);
-            starts.push(level / (1.0 + gain * age / scene.duration));
-        }
+            .filter(|s| s.t >= from.max(warm) && s.t < until && s.v.is_finite());
+        read.extend(early.map(|s| s.v));
     }
-    levels.sort_by(f64::total_cmp);
-    let mean = starts.iter().sum::<f64>() / starts.len() as f64;
-    let (low, high) = ((levels.len() + 1) / 2, levels.len() / 2 + 1);
-    Some(mean / f64::midpoint(*levels.get(low.checked_sub(1)?)?, *levels.get(high - 1)?))
+    let mean = levels.iter().sum::<f64>() / levels.len() as f64;
+    let middle = read.len() / 2;
+    let (_, median, _) = read
+        .get_mut(..)?
+        .select_nth_unstable_by(middle, f64::total_cmp);
+    Some(mean / *median)
 }
 
 fn share(part: usize, whole: usize) -> String {

@@ -138,7 +138,8 @@ impl Scene {
         self.noise / information.max(1e-12).sqrt()
     }
 
-    pub(crate) fn record(&self, dice: &mut Dice) -> Recording {
+    /// What is seen of it, and the true level of each pod.
+    pub(crate) fn record(&self, dice: &mut Dice) -> (Recording, Vec<f64>) {
         let mut slots: Vec<Pod> = (0..self.pods)
             .map(|slot| {
                 let start = if self.ramp {
@@ -173,8 +174,9 @@ impl Scene {
             }
         }
         gone.append(&mut slots);
+        let levels = gone.iter().map(|pod| pod.level).collect();
         let series = gone.iter().flat_map(|pod| self.scrape(pod, dice)).collect();
-        Recording {
+        let recording = Recording {
             signal: Some(self.signal),
             step_seconds: Some(self.step),
             warmup_seconds: self.warm_up,
@@ -182,7 +184,8 @@ impl Scene {
             series,
             chaos_events: events,
             criteria: Vec::new(),
-        }
+        };
+        (recording, levels)
     }
 
     fn scrape(&self, pod: &Pod, dice: &mut Dice) -> Vec<RecordedSeries> {
