@@ -48,22 +48,40 @@ docker_here_pulls_images() {
 create() {
   local image=$KIND_NODE_IMAGE
   if [ "$(engine_kind)" = own ]; then image=$("$HACK/node/build.sh"); fi
-  # What an interrupted creation left, or a cluster that would not start again.
-  if exists; then in_net kind delete cluster --quiet --name "$CLUSTER"; fi
-  rm -f "$CACHE/cluster-created"
-  step "creating cluster $CLUSTER" "30 to 60 s" create_nodes "$image"
-  echo "$image" > "$CACHE/cluster-created"
+  local attempt
+  for attempt in first second; do
+    # What an interrupted creation left, or a cluster that would not start again.
+    if exists; then in_net kind delete cluster --quiet --name "$CLUSTER"; fi
+    rm -f "$CACHE/cluster-created"
+    if step "creating cluster $CLUSTER" "30 to 60 s" create_nodes "$image"; then
+      echo "$image" > "$CACHE/cluster-created"
+      return
+    fi
+    say "the $attempt attempt failed; what its control plane says:"
+    explain
+  done
+  die "the nodes did not become Ready in time"
 }
 
 create_nodes() {
-  in_net kind create cluster --quiet --name "$CLUSTER" --image "$1" --config "$HACK/kind.yaml"
-  wait_ready 180 || die "the nodes did not become Ready in time"
+  in_net kind create cluster --quiet --name "$CLUSTER" --image "$1" --config "$HACK/kind.yaml" && wait_ready 180
 }
 
+# The API server may stop answering for a while after kind is done with it, on a machine with a lot else to do;
+# kubectl gives up at the first refusal.
 wait_ready() {
-  in_net kubectl wait --for=condition=Ready node --all --timeout="$1s" >/dev/null &&
+  retry "$1" api_answers &&
+    in_net kubectl wait --for=condition=Ready node --all --timeout="$1s" >/dev/null &&
     in_net kubectl --namespace kube-system rollout status deployment/coredns --timeout="$1s" >/dev/null &&
     in_net kubectl --namespace kube-system rollout status daemonset/kube-proxy --timeout="$1s" >/dev/null
+}
+api_answers() { in_net kubectl --request-timeout 5s get --raw /readyz >/dev/null 2>&1; }
+
+explain() {
+  docker ps --all --filter "label=io.x-k8s.kind.cluster=$CLUSTER" >&2
+  docker exec "$CLUSTER-control-plane" sh -c '
+    journalctl --unit kubelet --lines 20 --no-pager
+    for program in kube-apiserver etcd; do tail -n 15 /var/log/pods/kube-system_$program-*/*/*.log; done' >&2 || true
 }
 
 nodes() { docker ps --all --filter "label=io.x-k8s.kind.cluster=$CLUSTER" --format '{{.Names}} {{.State}}'; }

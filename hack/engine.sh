@@ -47,6 +47,7 @@ make_network() {
 launch() {
   local usr=$CACHE/engine/usr fd
   mkdir -p "$RUN" "$CACHE/log" "$CACHE/engine-data"
+  favour_the_cluster
   (
     # The locks of this script's callers must not live as long as the engine does.
     for fd in /proc/self/fd/*; do
@@ -63,6 +64,13 @@ launch() {
       </dev/null >"$CACHE/log/dockerd.log" 2>&1
   ) &
   retry 60 docker_answers || die "the docker engine did not start, see $CACHE/log/dockerd.log"
+}
+
+# Compilers are many and patient; an API server that waits for them is taken for dead. Under cgroup v2 the engine
+# makes the group itself, and the default has to do.
+favour_the_cluster() {
+  local cpu=/sys/fs/cgroup/cpu
+  if [ -w "$cpu/cpu.shares" ]; then mkdir -p "$cpu/${RUN##*/}" && echo 8192 > "$cpu/${RUN##*/}/cpu.shares"; fi
 }
 
 stop() {

@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 
 use crate::criterion::Signal;
-use crate::evidence::{Evidence, Track};
+use crate::evidence::{Evidence, Track, level_at};
 use crate::judgement::{Interval, Judgement, Outcome, SeriesGrowth};
+use crate::noise::Point;
 use crate::slope::{Fit, Search, even_fit, fit, quick_growth};
 use crate::soak_length::Undecided;
 use crate::student::Belief;
@@ -19,7 +20,24 @@ pub(crate) struct Bound {
     pub(crate) factor: f64,
     /// From the growth of one pod over the window to the bound's unit, for that pod by itself.
     pub(crate) pod_factor: f64,
+    /// The level of a pod that a percentage is of; `None` for a bound in the signal's own unit.
+    pub(crate) level: Option<f64>,
 }
+
+impl Bound {
+    /// From the growth of one label value in the mean pod over the window to the bound's unit: a percentage is of its
+    /// own level, unless that is next to nothing against the pod's.
+    fn part_factor(&self, level: Option<f64>) -> f64 {
+        match (self.level, level) {
+            (Some(whole), Some(own)) => self.factor * whole / own.max(LEAST_PART * whole),
+            _ => self.factor,
+        }
+    }
+}
+
+/// The growth of a label value is held against at least this share of the pod's level: from one task to two is no
+/// growth by 100 % worth an alarm among a hundred tasks.
+const LEAST_PART: f64 = 0.1;
 
 /// What is asked of each component.
 #[derive(Clone, Debug)]
@@ -77,14 +95,15 @@ pub(crate) fn judge_component(
             count(evidence.samples, "sample"),
         ));
     };
+    let parts = LabelPart::all(evidence);
     let answers: Vec<Answer> = bounds
         .iter()
-        .map(|bound| Answer::to(evidence, &question.search, &fit, *bound))
+        .map(|bound| Answer::to(evidence, &parts, &question.search, &fit, *bound))
         .collect();
     let Some(worst) = answers.iter().max_by(|a, b| a.severity(b)) else {
         return inconclusive("the criterion sets no limit.".to_owned());
     };
-    let contributions = contributions(evidence);
+    let contributions = contributions(evidence, &parts);
     let sentence = sentence(evidence, question, &fit, worst, &answers, &contributions);
     Judgement {
         outcome: worst.outcome,
@@ -131,12 +150,18 @@ struct Answer {
     outcome: Outcome,
     estimate: Option<f64>,
     interval: Option<Interval>,
-    /// The track that decides by itself.
-    alone: Option<usize>,
+    /// The pod or label value that decides by itself, as a sentence names it.
+    alone: Option<String>,
 }
 
 impl Answer {
-    fn to(evidence: &Evidence<'_>, search: &Search, fit: &Fit, bound: Bound) -> Self {
+    fn to(
+        evidence: &Evidence<'_>,
+        parts: &[LabelPart<'_>],
+        search: &Search,
+        fit: &Fit,
+        bound: Bound,
+    ) -> Self {
         let growth = fit.growth.times(bound.factor);
         let interval = growth.interval(DOUBT);
         let answer = Self {
@@ -149,45 +174,84 @@ impl Answer {
         if answer.outcome == Outcome::Failed {
             return answer;
         }
-        Self::for_worst_pod(evidence, search, fit, bound).unwrap_or(answer)
+        // What all pods and parts were looked at for must not make an alarm more likely (Bonferroni; for the worst of
+        // them Holm's, 1979, is the same).
+        let doubt = DOUBT / (evidence.tracks.len() + parts.len()) as f64;
+        Self::for_worst_pod(evidence, search, fit, bound, doubt)
+            .or_else(|| Self::for_worst_part(parts, search, bound, doubt))
+            .unwrap_or(answer)
     }
 
-    /// The pod that surely grows above the limit by itself, at a level corrected for how many pods were looked at
-    /// (Bonferroni; for the worst of them Holm's, 1979, is the same).
+    /// The pod that surely grows above the limit by itself.
     fn for_worst_pod(
         evidence: &Evidence<'_>,
         search: &Search,
         together: &Fit,
         bound: Bound,
+        doubt: f64,
     ) -> Option<Self> {
-        let doubt = DOUBT / evidence.tracks.len() as f64;
-        let (surest, growth, chance) = evidence
+        let (surest, chance) = evidence
             .tracks
             .iter()
             .zip(&together.each)
-            .enumerate()
-            .filter(|(_, (track, _))| {
+            .filter(|(track, _)| {
                 track.length() >= LEAST_POD_LENGTH && track.points.len() >= LEAST_POD_BLOCKS
             })
-            .map(|(index, (_, growth))| {
-                let growth = growth.times(bound.pod_factor);
-                let chance = growth.at_most(bound.limit);
-                (index, growth, chance)
+            .map(|(track, growth)| (track, growth.times(bound.pod_factor).at_most(bound.limit)))
+            .min_by(|(_, a), (_, b)| a.total_cmp(b))?;
+        if chance >= doubt / 2.0 {
+            return None;
+        }
+        // What this pod alone does beside growing, such as a step of its own, is not seen beside the others.
+        let growth = fit(&[surest.points.clone()], search)?.growth;
+        Self::alone(
+            &growth.times(bound.pod_factor),
+            bound,
+            doubt,
+            format!("of pod {}", surest.name),
+        )
+    }
+
+    /// The label value that surely grows above the limit by itself, which the noise of all others may hide in the sum.
+    fn for_worst_part(
+        parts: &[LabelPart<'_>],
+        search: &Search,
+        bound: Bound,
+        doubt: f64,
+    ) -> Option<Self> {
+        let (surest, factor, chance) = parts
+            .iter()
+            .filter_map(|part| {
+                let factor = bound.part_factor(part.level);
+                let chance = part
+                    .even
+                    .as_ref()?
+                    .growth
+                    .times(factor)
+                    .at_most(bound.limit);
+                Some((part, factor, chance))
             })
             .min_by(|(_, _, a), (_, _, b)| a.total_cmp(b))?;
         if chance >= doubt / 2.0 {
             return None;
         }
-        // What this pod alone does beside growing, such as a step of its own, is not seen beside the others.
-        let track = vec![evidence.tracks.get(surest)?.points.clone()];
-        let growth = fit(&track, search)?.growth.times(bound.pod_factor);
+        let growth = fit(&surest.tracks, search)?.growth;
+        Self::alone(
+            &growth.times(factor),
+            bound,
+            doubt,
+            format!("in {}", surest.name),
+        )
+    }
+
+    fn alone(growth: &Belief, bound: Bound, doubt: f64, name: String) -> Option<Self> {
         let interval = growth.interval(doubt);
         (Outcome::at_most(interval, bound.limit) == Outcome::Failed).then(|| Self {
             bound,
             outcome: Outcome::Failed,
             estimate: growth.estimate(),
             interval,
-            alone: Some(surest),
+            alone: Some(name),
         })
     }
 
@@ -226,25 +290,46 @@ fn worst_pods(evidence: &Evidence<'_>, fit: &Fit) -> Vec<SeriesGrowth> {
         .collect()
 }
 
+/// What one label value did in all incarnations.
+struct LabelPart<'e> {
+    name: &'e str,
+    tracks: Vec<Vec<Point>>,
+    /// Its level in a pod at the window's start.
+    level: Option<f64>,
+    even: Option<Fit>,
+}
+
+impl<'e> LabelPart<'e> {
+    /// The label values that grow most, the largest first.
+    fn all(evidence: &'e Evidence<'_>) -> Vec<Self> {
+        let mut parts: Vec<(f64, &str, Vec<Vec<Point>>)> = evidence
+            .parts()
+            .into_iter()
+            .map(|(name, tracks)| (quick_growth(&tracks), name, tracks))
+            .collect();
+        parts.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+        parts.truncate(MOST_CONTRIBUTIONS);
+        parts
+            .into_iter()
+            .map(|(_, name, tracks)| Self {
+                name,
+                level: level_at(tracks.iter().flatten(), -1.0),
+                even: even_fit(&tracks),
+                tracks,
+            })
+            .collect()
+    }
+}
+
 /// The growth of each label value for the whole component, the largest first.
-fn contributions(evidence: &Evidence<'_>) -> Vec<SeriesGrowth> {
+fn contributions(evidence: &Evidence<'_>, parts: &[LabelPart<'_>]) -> Vec<SeriesGrowth> {
     let replicas = f64::from(evidence.component.replicas);
-    let mut parts: Vec<(&str, Vec<_>, f64)> = evidence
-        .parts()
-        .into_iter()
-        .map(|(name, tracks)| {
-            let growth = quick_growth(&tracks);
-            (name, tracks, growth)
-        })
-        .collect();
-    parts.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(b.0)));
-    parts.truncate(MOST_CONTRIBUTIONS);
     let mut contributions: Vec<SeriesGrowth> = parts
-        .into_iter()
-        .filter_map(|(name, tracks, _)| {
-            let growth = even_fit(&tracks)?.growth.times(replicas);
+        .iter()
+        .filter_map(|part| {
+            let growth = part.even.as_ref()?.growth.times(replicas);
             Some(SeriesGrowth {
-                name: name.to_owned(),
+                name: part.name.to_owned(),
                 growth: growth.estimate()?,
                 interval: growth.interval(DOUBT),
             })
@@ -264,8 +349,8 @@ fn sentence(
 ) -> String {
     let component = &evidence.component.name;
     let what = subject(question.signal);
-    let subject = match worst.alone.and_then(|index| evidence.tracks.get(index)) {
-        Some(track) => format!("{component} {what} of pod {} alone", track.name),
+    let subject = match &worst.alone {
+        Some(name) => format!("{component} {what} {name} alone"),
         None => format!("{component} {what}"),
     };
     let bound = worst.bound;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::floor::floor;
 use crate::noise::Point;
 use crate::run::{Component, Run, Sample, Window};
 use crate::samples::{Clean, Incarnation, median, within};
@@ -62,13 +63,14 @@ impl Track {
 }
 
 impl<'a> Evidence<'a> {
-    /// Gathers a component's settled levels within a window.
+    /// Gathers a component's settled levels within the run's window; fewer than `least_incarnations` are too few to judge on.
     pub(crate) fn gather(
         run: &Run,
         clean: &Clean<'_>,
         component: &'a Component,
-        window: Window,
+        least_incarnations: usize,
     ) -> Self {
+        let window = run.window;
         let length = window.end - window.start;
         let blocks_a_window =
             (BLOCKS / f64::from(component.replicas.max(1))).clamp(FEWEST_A_WINDOW, MOST_A_WINDOW);
@@ -84,11 +86,14 @@ impl<'a> Evidence<'a> {
         let mut measured_seconds = 0.0;
         let mut usable_samples = 0;
         let mut too_short = 0;
+        let mut above_floor = 0;
         for incarnation in &of_component {
             let usable = usable(incarnation, &incarnation.total, run, window);
             usable_samples += usable.len();
             measured_seconds += covered_seconds(usable, run.step_seconds);
-            let levels = blocks(usable, &stretches, block_seconds);
+            let floored = floor(usable);
+            above_floor += usable.len() - floored.len();
+            let levels = blocks(&floored, &stretches, block_seconds);
             if levels.len() < FEWEST_BLOCKS {
                 too_short += 1;
                 continue;
@@ -124,7 +129,7 @@ impl<'a> Evidence<'a> {
                     .filter(|part| !part.labels.is_empty())
                     .map(|part| {
                         let usable = usable(incarnation, &part.samples, run, window);
-                        let levels = blocks(usable, &stretches, block_seconds);
+                        let levels = blocks(&floor(usable), &stretches, block_seconds);
                         (
                             label_values(part.labels),
                             points(&levels, incarnation.started_at),
@@ -142,17 +147,29 @@ impl<'a> Evidence<'a> {
                 component.name
             ));
         }
-        if usable_samples > samples {
+        if above_floor > 0 {
+            excluded.push(format!(
+                "{} of {} between the collections of a sawtooth, whose floor is judged",
+                count(above_floor, "sample"),
+                component.name
+            ));
+        }
+        if usable_samples > samples + above_floor {
             excluded.push(format!(
                 "{} of {} while it recovered or was rebalanced",
-                count(usable_samples - samples, "sample"),
+                count(usable_samples - samples - above_floor, "sample"),
                 component.name
             ));
         }
         let problem = if of_component.iter().all(|one| one.total.is_empty()) {
             Some(format!("no series of {} was found", component.name))
         } else {
-            too_little(component, &tracks, samples, measured_seconds, length)
+            let found = Found {
+                tracks: &tracks,
+                samples,
+                measured_seconds,
+            };
+            found.too_little(component, length, least_incarnations)
         };
         Self {
             component,
@@ -164,17 +181,9 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// The settled level of a pod at an instant in windows, -1 being the start: the median of the levels in the tenth of
-    /// the window after it, or after the first that were watched since. Young incarnations do not count where older
-    /// ones were there to see.
+    /// The settled level of a pod at an instant in windows, see [`level_at`].
     pub(crate) fn level_at(&self, instant: f64) -> Option<f64> {
-        let points = || {
-            let points = self.tracks.iter().flat_map(|track| &track.points);
-            points.filter(|point| point.x >= instant)
-        };
-        let first = points().map(|point| point.x).fold(f64::INFINITY, f64::min);
-        let early = points().filter(|point| point.x <= first + 0.1);
-        median(early.map(|point| point.y).collect())
+        level_at(self.tracks.iter().flat_map(|track| &track.points), instant)
     }
 
     /// The tracks of each label value that have enough blocks, by label value.
@@ -189,41 +198,69 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// Why the data are too little to judge growth on, with numbers.
-fn too_little(
-    component: &Component,
-    tracks: &[Track],
+/// The median of the levels in the tenth of the window after an instant in windows, -1 being its start, or after the
+/// first that were watched since. Young incarnations do not count where older ones were there to see.
+pub(crate) fn level_at<'p>(
+    points: impl Iterator<Item = &'p Point> + Clone,
+    instant: f64,
+) -> Option<f64> {
+    let since = points.filter(|point| point.x >= instant);
+    let first = since
+        .clone()
+        .map(|point| point.x)
+        .fold(f64::INFINITY, f64::min);
+    median(
+        since
+            .filter(|point| point.x <= first + 0.1)
+            .map(|point| point.y)
+            .collect(),
+    )
+}
+
+/// What was found of a component.
+struct Found<'t> {
+    tracks: &'t [Track],
     samples: usize,
     measured_seconds: f64,
-    window_seconds: f64,
-) -> Option<String> {
-    let name = &component.name;
-    let planned_seconds = f64::from(component.replicas) * window_seconds;
-    let freedom: usize = tracks
-        .iter()
-        .map(|track| track.points.len().saturating_sub(2))
-        .sum();
-    let incarnations = count(tracks.len(), "incarnation");
-    if component.replicas == 0 {
-        Some(format!("{name} was planned with no pods"))
-    } else if measured_seconds < LEAST_POD_TIME * planned_seconds {
-        Some(format!(
-            "only {} of the planned {} of pod-time of {name} was measured after warm-up ({}); at least 50 % is needed",
-            seconds(measured_seconds),
-            seconds(planned_seconds),
-            percent(100.0 * measured_seconds / planned_seconds),
-        ))
-    } else if tracks.len() < 2 {
-        Some(format!(
-            "only {incarnations} of {name} stood at a settled level long enough; at least 2 are needed"
-        ))
-    } else if freedom < LEAST_FREEDOM {
-        Some(format!(
-            "only {} of {name} were settled, in {incarnations}: too few to tell a slope from noise; longer pauses between chaos events or a shorter step would help",
-            count(samples, "sample"),
-        ))
-    } else {
-        None
+}
+
+impl Found<'_> {
+    /// Why it is too little to judge growth on, with numbers.
+    fn too_little(
+        &self,
+        component: &Component,
+        window_seconds: f64,
+        least_incarnations: usize,
+    ) -> Option<String> {
+        let name = &component.name;
+        let planned_seconds = f64::from(component.replicas) * window_seconds;
+        let freedom: usize = self
+            .tracks
+            .iter()
+            .map(|track| track.points.len().saturating_sub(2))
+            .sum();
+        let incarnations = count(self.tracks.len(), "incarnation");
+        if component.replicas == 0 {
+            Some(format!("{name} was planned with no pods"))
+        } else if self.measured_seconds < LEAST_POD_TIME * planned_seconds {
+            Some(format!(
+                "only {} of the planned {} of pod-time of {name} was measured after warm-up ({}); at least 50 % is needed",
+                seconds(self.measured_seconds),
+                seconds(planned_seconds),
+                percent(100.0 * self.measured_seconds / planned_seconds),
+            ))
+        } else if self.tracks.len() < least_incarnations {
+            Some(format!(
+                "only {incarnations} of {name} stood at a settled level long enough; at least {least_incarnations} are needed"
+            ))
+        } else if freedom < LEAST_FREEDOM {
+            Some(format!(
+                "only {} of {name} were settled, in {incarnations}: too few to tell a slope from noise; longer pauses between chaos events or a shorter step would help",
+                count(self.samples, "sample"),
+            ))
+        } else {
+            None
+        }
     }
 }
 

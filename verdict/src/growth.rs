@@ -13,6 +13,9 @@ use crate::wording::{seconds, unit};
 /// Load follows the sun.
 pub(crate) const DAY_SECONDS: f64 = 86_400.0;
 
+/// What one incarnation does may be its own.
+const LEAST_INCARNATIONS: usize = 2;
+
 /// Judges each component by itself, and answers with the worst.
 ///
 /// Percent is of a pod's settled level at the window's start, absolute is for the component: growth of the mean pod
@@ -37,7 +40,7 @@ pub(crate) fn judge(growth: &Growth, run: &Run) -> Judgement {
         .components
         .iter()
         .map(|component| {
-            let evidence = Evidence::gather(run, &clean, component, run.window);
+            let evidence = Evidence::gather(run, &clean, component, LEAST_INCARNATIONS);
             let percent = growth
                 .max_percent
                 .map(|limit| percent_bound(limit, evidence.level_at(-1.0), 1.0));
@@ -46,6 +49,7 @@ pub(crate) fn judge(growth: &Growth, run: &Run) -> Judgement {
                 unit: unit(growth.signal),
                 factor: f64::from(component.replicas),
                 pod_factor: 1.0,
+                level: None,
             });
             let bounds: Vec<Bound> = percent.into_iter().chain(absolute).collect();
             judge_component(&evidence, &question, &bounds)
@@ -67,6 +71,7 @@ pub(crate) fn percent_bound(limit: f64, base: Option<f64>, times: f64) -> Bound 
         unit: "%",
         factor,
         pod_factor: factor,
+        level: base,
     }
 }
 

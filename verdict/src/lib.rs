@@ -17,6 +17,7 @@ mod bound;
 mod criterion;
 mod delta;
 mod evidence;
+mod floor;
 mod growth;
 mod increase;
 mod judgement;

@@ -11,6 +11,9 @@ use crate::shape::Reach;
 use crate::slope::Search;
 use crate::wording::seconds;
 
+/// One process that never restarts has a trend, too.
+const LEAST_INCARNATIONS: usize = 1;
+
 /// Judges each component by itself, and answers with the worst.
 ///
 /// The slope is that at the end of the last `window`; where growth visibly bends within it, a warm-up that levels off
@@ -48,7 +51,7 @@ pub(crate) fn judge(trend: &Trend, run: &Run) -> Judgement {
         .components
         .iter()
         .map(|component| {
-            let evidence = Evidence::gather(run, &clean, component, run.window);
+            let evidence = Evidence::gather(run, &clean, component, LEAST_INCARNATIONS);
             let bound = percent_bound(
                 trend.max_percent,
                 evidence.level_at(-length / soak),

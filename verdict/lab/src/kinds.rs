@@ -161,6 +161,17 @@ pub(crate) const KINDS: &[Kind] = &[
         },
     },
     Kind {
+        name: "load of a day, no chaos",
+        draw: |d| {
+            let load = (d.between(0.05, 0.3), 86_400.0, d.between(0.0, 1.0));
+            let scene = Scene {
+                load,
+                ..Scene::quiet(d)
+            };
+            (scene, Leak::Steady(d.scale(0.2, 0.8)))
+        },
+    },
+    Kind {
         name: "one change of level",
         draw: |d| {
             let at = d.between(2_000.0, 20_000.0);
