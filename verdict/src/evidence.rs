@@ -90,7 +90,8 @@ impl<'a> Evidence<'a> {
         for incarnation in &of_component {
             let usable = usable(incarnation, &incarnation.total, run, window);
             usable_samples += usable.len();
-            measured_seconds += covered_seconds(usable, run.step_seconds);
+            measured_seconds +=
+                covered_seconds(within(&incarnation.total, window), run.step_seconds);
             let floored = floor(usable);
             above_floor += usable.len() - floored.len();
             let levels = blocks(&floored, &stretches, block_seconds);
@@ -244,7 +245,7 @@ impl Found<'_> {
             Some(format!("{name} was planned with no pods"))
         } else if self.measured_seconds < LEAST_POD_TIME * planned_seconds {
             Some(format!(
-                "only {} of the planned {} of pod-time of {name} was measured after warm-up ({}); at least 50 % is needed",
+                "only {} of the planned {} of pod-time of {name} was measured ({}); at least 50 % is needed",
                 seconds(self.measured_seconds),
                 seconds(planned_seconds),
                 percent(100.0 * self.measured_seconds / planned_seconds),

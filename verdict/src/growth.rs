@@ -28,9 +28,7 @@ pub(crate) fn judge(growth: &Growth, run: &Run) -> Judgement {
         signal: growth.signal,
         over: format!("over {}", seconds(length)),
         search: Search {
-            reach: Reach::Window {
-                age: run.warm_up_seconds / length,
-            },
+            reach: Reach::Window,
             day: Some(length / DAY_SECONDS),
             hinge: None,
         },

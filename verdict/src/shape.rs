@@ -28,17 +28,9 @@ pub(crate) enum Form {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Reach {
     /// From the window's start to its end, in which everything but a cycle counts as growth.
-    Window {
-        /// How old an incarnation is at the window's start, in windows.
-        age: f64,
-    },
-    /// Beyond the window's end, where only what goes on counts.
-    Ahead {
-        /// How far beyond, in windows.
-        horizon: f64,
-        /// How old an incarnation is at the window's end, in windows.
-        age: f64,
-    },
+    Window,
+    /// So many windows beyond the window's end, where only what goes on counts.
+    Ahead(f64),
 }
 
 /// Most of the chance goes to even growth; a form shares its own with all others of its kind that were looked at.
@@ -99,22 +91,20 @@ impl Form {
     }
 
     /// What one unit of each of its coefficients adds to the growth that is asked for, even growth over one window
-    /// being the unit; what is reported ahead is growth over the horizon, in windows' worth.
-    pub(crate) fn growth(self, reach: Reach, row: &mut Vec<f64>) {
+    /// being the unit; what is reported ahead is growth over the horizon, in windows' worth. `age` is that of the oldest
+    /// incarnation at the window's end, in windows since it was first looked at.
+    pub(crate) fn growth(self, reach: Reach, age: f64, row: &mut Vec<f64>) {
         match (self, reach) {
             (Self::Cycle(_), _) => row.extend([0.0, 0.0]),
-            (Self::Bend, Reach::Window { .. }) => row.push(-1.0),
-            (Self::Hinge(at), Reach::Window { .. }) => row.push(-at),
-            (Self::Hinge(_), Reach::Ahead { .. }) => row.push(1.0),
-            (Self::Step(_), Reach::Window { .. }) => row.push(1.0),
-            // Its share of the mean incarnation is small, and the pod itself is judged apart.
-            (Self::StepOf(..), _) | (Self::Bend | Self::Step(_), Reach::Ahead { .. }) => {
-                row.push(0.0);
-            }
+            (Self::Bend, Reach::Window) => row.push(-1.0),
+            (Self::Hinge(at), Reach::Window) => row.push(-at),
+            (Self::Hinge(_), Reach::Ahead(_)) => row.push(1.0),
+            (Self::Step(_), Reach::Window) => row.push(1.0),
+            (Self::Bend | Self::Step(_) | Self::StepOf(..), _) => row.push(0.0),
             (Self::Settling(pace), reach) => {
                 let (from, length) = match reach {
-                    Reach::Window { age } => (age, 1.0),
-                    Reach::Ahead { horizon, age } => (age, horizon),
+                    Reach::Window => ((age - 1.0).max(0.0), 1.0),
+                    Reach::Ahead(horizon) => (age, horizon),
                 };
                 let left = |age: f64| (-age / pace).exp();
                 let slower = |age: f64| PACE_DOUBT * age / pace * left(age);
@@ -157,6 +147,7 @@ impl Form {
 /// left beside straight lines.
 pub(crate) fn candidates(
     tracks: &[Vec<Point>],
+    reach: Reach,
     day: Option<f64>,
     hinge: Option<f64>,
 ) -> Vec<Candidate> {
@@ -198,7 +189,8 @@ pub(crate) fn candidates(
         looked_at,
     );
 
-    if tracks.len() > 1 {
+    // Within the window a step of one pod is growth of its own, and belongs to the mean pod's.
+    if tracks.len() > 1 && matches!(reach, Reach::Ahead(_)) {
         let mut alone = Vec::new();
         for (track, residual) in residuals.iter().enumerate() {
             alone.extend(residual.track.windows(2).map(|pair| {

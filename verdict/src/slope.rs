@@ -55,12 +55,13 @@ pub(crate) struct Search {
 
 /// Fits the tracks, one for each incarnation and each in time order; `None` where no slope can be had.
 pub(crate) fn fit(tracks: &[Vec<Point>], search: &Search) -> Option<Fit> {
-    Problem::of(tracks, search.reach)?.solve(|tracks| candidates(tracks, search.day, search.hinge))
+    Problem::of(tracks, search.reach)?
+        .solve(|tracks| candidates(tracks, search.reach, search.day, search.hinge))
 }
 
 /// Fits even growth over the window, and nothing beside it.
 pub(crate) fn even_fit(tracks: &[Vec<Point>]) -> Option<Fit> {
-    Problem::of(tracks, Reach::Window { age: 0.0 })?.solve(|_| Vec::new())
+    Problem::of(tracks, Reach::Window)?.solve(|_| Vec::new())
 }
 
 /// The plain least-squares slope within incarnations: quick, without an interval, for ranking.
@@ -83,6 +84,8 @@ struct Problem {
     scale: f64,
     spacing: f64,
     reach: Reach,
+    /// The largest age, in windows.
+    oldest: f64,
 }
 
 /// A set of forms, and the logarithm of the chance that just these are at work.
@@ -99,11 +102,13 @@ impl Problem {
         }
         let (tracks, scale) = standardised(tracks);
         let spacing = usual_spacing(&tracks)?;
+        let oldest = ages(&tracks).fold(0.0, f64::max);
         scale.is_finite().then_some(Self {
             tracks,
             scale,
             spacing,
             reach,
+            oldest,
         })
     }
 
@@ -282,7 +287,7 @@ impl Problem {
                             .columns
                             .extend(starts[index]..starts[index] + form.columns());
                     }
-                    form.growth(self.reach, &mut asked.growth);
+                    form.growth(self.reach, self.oldest, &mut asked.growth);
                 }
                 asked
             })
@@ -621,13 +626,19 @@ fn between_variance(own: &[Own], pooled: f64, variance: f64) -> f64 {
     }
 }
 
-/// Each track from its own first level, in units of the largest distance from it over all tracks.
+fn ages(tracks: &[Vec<Point>]) -> impl Iterator<Item = f64> {
+    tracks.iter().flatten().map(|point| point.age)
+}
+
+/// Each track from its own first level, in units of the largest distance from it over all tracks; ages from the
+/// youngest.
 fn standardised(tracks: &[Vec<Point>]) -> (Vec<Vec<Point>>, f64) {
     let origin = |track: &[Point]| track.first().map_or(0.0, |point| point.y);
     let scale = tracks
         .iter()
         .flat_map(|track| track.iter().map(|point| (point.y - origin(track)).abs()))
         .fold(0.0, f64::max);
+    let youngest = ages(tracks).fold(f64::INFINITY, f64::min);
     let moved = tracks
         .iter()
         .map(|track| {
@@ -639,6 +650,7 @@ fn standardised(tracks: &[Vec<Point>]) -> (Vec<Vec<Point>>, f64) {
                     } else {
                         0.0
                     },
+                    age: point.age - youngest,
                     ..*point
                 })
                 .collect()

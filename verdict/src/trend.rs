@@ -38,10 +38,7 @@ pub(crate) fn judge(trend: &Trend, run: &Run) -> Judgement {
             seconds(length)
         ),
         search: Search {
-            reach: Reach::Ahead {
-                horizon: horizon / soak,
-                age: 1.0 + run.warm_up_seconds / soak,
-            },
+            reach: Reach::Ahead(horizon / soak),
             day: Some(soak / DAY_SECONDS),
             hinge: Some(-length / soak),
         },

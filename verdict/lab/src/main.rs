@@ -164,7 +164,8 @@ fn base(scene: &Scene, recording: &Recording, levels: &[f64]) -> Option<f64> {
     let (_, median, _) = read
         .get_mut(..)?
         .select_nth_unstable_by(middle, f64::total_cmp);
-    Some(mean / *median)
+    // Of a sawtooth the floor is judged, half a tooth below what it reads in the middle.
+    Some(mean / (*median - scene.teeth.0 / 2.0 * scene.level))
 }
 
 fn share(part: usize, whole: usize) -> String {
