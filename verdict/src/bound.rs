@@ -96,13 +96,6 @@ pub(crate) fn judge_component(
         ));
     };
     let parts = LabelPart::all(evidence);
-        eprintln!(
-            "{:?} {:?} even {:?}",
-            fit.forms,
-            fit.growth.interval(0.05),
-            even_fit(&tracks).and_then(|f| f.growth.interval(0.05))
-        );
-    }
     let answers: Vec<Answer> = bounds
         .iter()
         .map(|bound| Answer::to(evidence, &parts, &question.search, &fit, *bound))

@@ -39,6 +39,8 @@ const CHANCE_OF_HINGE: f64 = 0.1;
 const CHANCE_OF_STEP: f64 = 0.1;
 const CHANCE_OF_SETTLING: f64 = 0.1;
 const CHANCE_OF_CYCLE: f64 = 0.15;
+/// Of the load of a day within a window too short to see it come round.
+const CHANCE_OF_DAY: f64 = 0.15;
 
 const HINGES: [f64; 5] = [-0.8, -0.65, -0.5, -0.35, -0.2];
 const SETTLINGS: [f64; 5] = [0.04, 0.08, 0.16, 0.32, 0.64];
@@ -206,8 +208,7 @@ pub(crate) fn candidates(
         add(forms, CHANCE_OF_STEP, looked_at);
     }
 
-    let mut slow: Vec<f64> = SLOW_CYCLES.to_vec();
-    slow.extend(day.filter(|count| *count < 0.5));
+    let slow: Vec<f64> = SLOW_CYCLES.to_vec();
     let mut quick = Vec::new();
     let mut count = 2.0;
     // A cycle needs more than three blocks to be seen.
@@ -221,6 +222,8 @@ pub(crate) fn candidates(
         CHANCE_OF_CYCLE,
         looked_at.min(20),
     );
+    let day = day.filter(|count| *count < SLOW_CYCLES[0]).map(Form::Cycle);
+    add(day.into_iter().collect(), CHANCE_OF_DAY, 1);
     add(
         strongest(quick, &residuals, CYCLES_TRIED, 0.6),
         CHANCE_OF_CYCLE,
