@@ -121,21 +121,70 @@ impl Scene {
         }
     }
 
-    /// The doubt about that number, as a standard error, of somebody who knows the noise and everything else.
+    /// The doubt about that number, as a standard error, of somebody who knows the noise and when and how fast
+    /// everything happens, but neither how much nor the levels.
     pub(crate) fn oracle_error(&self, recording: &Recording) -> f64 {
-        let worth = (1.0 - self.correlation) / (1.0 + self.correlation);
-        let information: f64 = recording
-            .series
-            .iter()
-            .map(|series| {
-                let warm = series.start_unix.unwrap_or(0.0) + self.warm_up;
-                let count = series.samples.iter().filter(|s| s.t >= warm).count() as f64;
-                let length = count * self.step / self.duration;
-                count * worth * length * length / 12.0
-            })
-            .sum::<f64>()
-            / self.labels as f64;
-        self.noise / information.max(1e-12).sqrt()
+        // Values that resemble their neighbours are worth fewer of them; every tenth stands for its like.
+        let worth = 10.0 * (1.0 - self.correlation) / (1.0 + self.correlation);
+        let mut sums =
+            vec![vec![0.0; 1 + self.known(0.0, 0.0).len()]; 1 + self.known(0.0, 0.0).len()];
+        for series in recording.series.iter().step_by(self.labels) {
+            let start = series.start_unix.unwrap_or(0.0);
+            let warm = series
+                .samples
+                .iter()
+                .filter(|s| s.t >= start + self.warm_up);
+            let rows: Vec<Vec<f64>> = warm
+                .step_by(10)
+                .map(|s| {
+                    let mut row = vec![s.t / self.duration];
+                    row.extend(self.known(s.t, s.t - start));
+                    row
+                })
+                .collect();
+            let count = rows.len() as f64;
+            let means: Vec<f64> = (0..sums.len())
+                .map(|i| rows.iter().map(|row| row[i]).sum::<f64>() / count)
+                .collect();
+            for row in &rows {
+                for (i, line) in sums.iter_mut().enumerate() {
+                    for (j, sum) in line.iter_mut().enumerate() {
+                        *sum += worth * (row[i] - means[i]) * (row[j] - means[j]);
+                    }
+                }
+            }
+        }
+        // What is left of the slope's information when everything else has taken its share.
+        for pivot in (1..sums.len()).rev() {
+            let (above, below) = sums.split_at_mut(pivot);
+            let known = &below[0];
+            for line in above.iter_mut().filter(|_| known[pivot] > 1e-9) {
+                let share = line[pivot] / known[pivot];
+                for (entry, taken) in line.iter_mut().zip(known) {
+                    *entry -= share * taken;
+                }
+            }
+        }
+        self.noise / sums[0][0].max(1e-12).sqrt()
+    }
+
+    /// What happens at an instant and at an age, beside growth, in units of its own.
+    fn known(&self, t: f64, age: f64) -> Vec<f64> {
+        let mut known = Vec::new();
+        if self.load.0 > 0.0 {
+            let (sin, cos) = (TAU * t / self.load.1).sin_cos();
+            known.extend([sin, cos]);
+        }
+        if self.cache.0 > 0.0 {
+            known.push((-age / self.cache.1).exp());
+        }
+        if self.warm.1 > 200.0 {
+            known.push((-age / self.warm.1).exp());
+        }
+        if let Some((_, at, true)) = self.shift {
+            known.push(f64::from(u8::from(t >= at)));
+        }
+        known
     }
 
     /// What is seen of it, and the true level of each pod.
