@@ -6,6 +6,7 @@ use crate::criterion::Signal;
 use crate::evidence::{Evidence, Track, level_at};
 use crate::judgement::{Interval, Judgement, Outcome, SeriesGrowth};
 use crate::noise::Point;
+use crate::projection::{course, reach};
 use crate::slope::{Fit, Search, even_fit, fit, quick_growth};
 use crate::soak_length::Undecided;
 use crate::student::Belief;
@@ -61,6 +62,7 @@ const LEAST_POD_LENGTH: f64 = 0.25;
 const LEAST_POD_BLOCKS: usize = 5;
 
 const MOST_PODS: usize = 5;
+const MOST_EVENTS: usize = 5;
 const MOST_CONTRIBUTIONS: usize = 10;
 
 /// Judges one component; `bounds` are worked out from the level at the window's start, and all of them must hold.
@@ -116,6 +118,14 @@ pub(crate) fn judge_component(
         incarnations: evidence.tracks.len(),
         worst_pods: worst_pods(evidence, &fit),
         contributions,
+        per_event: evidence
+            .per_event
+            .iter()
+            .take(MOST_EVENTS)
+            .cloned()
+            .collect(),
+        course: Some(course(&fit)),
+        reach: reach(evidence, question.signal, &fit),
         excluded: evidence.excluded.clone(),
         sentence,
     }
@@ -203,7 +213,7 @@ impl Answer {
             return None;
         }
         // What this pod alone does beside growing, such as a step of its own, is not seen beside the others.
-        let growth = fit(&[surest.points.clone()], search)?.growth;
+        let growth = fit(std::slice::from_ref(&surest.points), search)?.growth;
         Self::alone(
             &growth.times(bound.pod_factor),
             bound,

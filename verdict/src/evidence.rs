@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::floor::floor;
+use crate::judgement::SeriesGrowth;
 use crate::noise::Point;
+use crate::per_event::left_by_events;
 use crate::run::{Component, Run, Sample, Window};
 use crate::samples::{Clean, Incarnation, median, within};
 use crate::settled::{Block, blocks, settled_stretches};
@@ -36,6 +38,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) tracks: Vec<Track>,
     /// How many settled samples there are.
     pub(crate) samples: usize,
+    /// What events leave in survivors, by their kind.
+    pub(crate) per_event: Vec<SeriesGrowth>,
     /// What was left out and why, in plain words.
     pub(crate) excluded: Vec<String>,
     /// Why no growth can be judged, in plain words, with numbers.
@@ -63,7 +67,8 @@ impl Track {
 }
 
 impl<'a> Evidence<'a> {
-    /// Gathers a component's settled levels within the run's window; fewer than `least_incarnations` are too few to judge on.
+    /// Gathers a component's settled levels within the run's window; fewer than `least_incarnations` are too few to
+    /// judge on.
     pub(crate) fn gather(
         run: &Run,
         clean: &Clean<'_>,
@@ -140,28 +145,18 @@ impl<'a> Evidence<'a> {
             })
             .collect();
 
+        let survivors: Vec<&[Sample]> = of_component
+            .iter()
+            .map(|incarnation| usable(incarnation, &incarnation.total, run, window))
+            .collect();
+        let per_event = left_by_events(run, &component.name, &survivors);
+        let left_out = LeftOut {
+            too_short,
+            above_floor,
+            unsettled: usable_samples.saturating_sub(samples + above_floor),
+        };
         let mut excluded = clean.excluded.clone();
-        if too_short > 0 {
-            excluded.push(format!(
-                "{} of {} too short to show a slope",
-                count(too_short, "incarnation"),
-                component.name
-            ));
-        }
-        if above_floor > 0 {
-            excluded.push(format!(
-                "{} of {} between the collections of a sawtooth, whose floor is judged",
-                count(above_floor, "sample"),
-                component.name
-            ));
-        }
-        if usable_samples > samples + above_floor {
-            excluded.push(format!(
-                "{} of {} while it recovered or was rebalanced",
-                count(usable_samples - samples - above_floor, "sample"),
-                component.name
-            ));
-        }
+        excluded.extend(left_out.in_words(&component.name));
         let problem = if of_component.iter().all(|one| one.total.is_empty()) {
             Some(format!("no series of {} was found", component.name))
         } else {
@@ -177,6 +172,7 @@ impl<'a> Evidence<'a> {
             window,
             tracks,
             samples,
+            per_event,
             excluded,
             problem,
         }
@@ -216,6 +212,38 @@ pub(crate) fn level_at<'p>(
             .map(|point| point.y)
             .collect(),
     )
+}
+
+/// What of a component was left out.
+struct LeftOut {
+    too_short: usize,
+    above_floor: usize,
+    unsettled: usize,
+}
+
+impl LeftOut {
+    fn in_words(&self, component: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        if self.too_short > 0 {
+            let incarnations = count(self.too_short, "incarnation");
+            words.push(format!(
+                "{incarnations} of {component} too short to show a slope"
+            ));
+        }
+        if self.above_floor > 0 {
+            let samples = count(self.above_floor, "sample");
+            words.push(format!(
+                "{samples} of {component} between the collections of a sawtooth, whose floor is judged"
+            ));
+        }
+        if self.unsettled > 0 {
+            let samples = count(self.unsettled, "sample");
+            words.push(format!(
+                "{samples} of {component} while it recovered or was rebalanced"
+            ));
+        }
+        words
+    }
 }
 
 /// What was found of a component.

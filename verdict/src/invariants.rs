@@ -88,7 +88,11 @@ prop_compose! {
             cooldown_seconds: phases.2,
             components: replicas
                 .into_iter()
-                .map(|(name, replicas)| Component { name, replicas })
+                .map(|(name, replicas)| Component {
+                    name,
+                    replicas,
+                    memory_limit_bytes: Some(1e9),
+                })
                 .collect(),
             series,
             events,

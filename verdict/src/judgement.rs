@@ -35,6 +35,44 @@ pub struct SeriesGrowth {
     pub interval: Option<Interval>,
 }
 
+/// What a signal does over time, as far as the data tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+pub enum Course {
+    /// It stays where it is.
+    Flat,
+    /// It goes up evenly.
+    Growing,
+    /// It goes down evenly.
+    Shrinking,
+    /// It goes up faster and faster, or began to go up.
+    Accelerating,
+    /// It goes up slower and slower, or stopped going up.
+    Saturating,
+    /// It changed its level once.
+    Stepwise,
+    /// It comes and goes.
+    Periodic,
+}
+
+/// When a pod reaches its memory limit if growth goes on as it is, in seconds after the window's end.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Reach {
+    /// The limit, in bytes.
+    pub limit_bytes: f64,
+    /// The likeliest; `None` where it does not grow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// The soonest, by the upper end of growth's 95 % interval; `None` where even that does not grow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soonest_seconds: Option<f64>,
+    /// The latest, by the lower end; `None` where it may not grow at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest_seconds: Option<f64>,
+}
+
 /// The answer to one criterion, with the evidence it rests on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,6 +97,13 @@ pub struct Judgement {
     pub worst_pods: Vec<SeriesGrowth>,
     /// The parts of the signal by label value, by contribution, at most ten; empty where series carry no labels.
     pub contributions: Vec<SeriesGrowth>,
+    /// What each kind of chaos event leaves in the mean pod that survives it, in the signal's unit, the largest first,
+    /// at most five.
+    pub per_event: Vec<SeriesGrowth>,
+    /// What the signal does over time; `None` where it is not about growth.
+    pub course: Option<Course>,
+    /// When a pod reaches its memory limit; `None` where there is no limit, or the signal is another.
+    pub reach: Option<Reach>,
     /// What was left out and why, in plain words.
     pub excluded: Vec<String>,
     /// One sentence that a person understands, with the numbers and, when Inconclusive, what would decide it.
@@ -106,6 +151,9 @@ impl Judgement {
             incarnations: 0,
             worst_pods: Vec::new(),
             contributions: Vec::new(),
+            per_event: Vec::new(),
+            course: None,
+            reach: None,
             excluded: Vec::new(),
             sentence,
         }

@@ -22,6 +22,8 @@ mod growth;
 mod increase;
 mod judgement;
 mod noise;
+mod per_event;
+mod projection;
 mod recording;
 mod run;
 mod samples;
@@ -45,7 +47,7 @@ pub use criterion::{
     Criterion, CriterionKind, Delta, Growth, Increase, InvalidCriterion, Quantity, Signal, Span,
     Threshold, Trend,
 };
-pub use judgement::{Interval, Judgement, Outcome, SeriesGrowth};
+pub use judgement::{Course, Interval, Judgement, Outcome, Reach, SeriesGrowth};
 pub use recording::{Judged, RecordedEvent, RecordedSeries, RecordedSignal, Recording, Report};
 pub use run::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
 

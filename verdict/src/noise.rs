@@ -145,6 +145,6 @@ impl Products {
                 self.sums[i * self.columns + j] -= level[i] * level[j] / level[LEVEL];
             }
         }
-        self.log_volume += (level[LEVEL].ln() + self.of(TIME, TIME).ln()) / 2.0;
+        self.log_volume += 0.5 * (level[LEVEL].ln() + self.of(TIME, TIME).ln());
     }
 }

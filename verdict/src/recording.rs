@@ -231,7 +231,7 @@ impl Recording {
             warm_up_seconds: self.warmup_seconds,
             step_seconds: step,
             cooldown_seconds: cooldown(&events),
-            components: components(&series, window),
+            components: components(&series, window, self.limit_bytes),
             series,
             events,
             gaps: Vec::new(),
@@ -345,7 +345,11 @@ fn cooldown(events: &[ChaosEvent]) -> f64 {
 }
 
 /// The components, each with the number of pods that it had on average.
-fn components(series: &[IncarnationSeries], window: Window) -> Vec<Component> {
+fn components(
+    series: &[IncarnationSeries],
+    window: Window,
+    memory_limit_bytes: Option<f64>,
+) -> Vec<Component> {
     let mut alive: BTreeMap<&str, BTreeMap<(&str, u32), f64>> = BTreeMap::new();
     for one in series {
         let inside = |t: f64| t.clamp(window.start, window.end);
@@ -373,6 +377,7 @@ fn components(series: &[IncarnationSeries], window: Window) -> Vec<Component> {
                     reason = "between 1 and a million"
                 )]
                 replicas: average as u32,
+                memory_limit_bytes,
             }
         })
         .collect()

@@ -39,6 +39,8 @@ pub struct Component {
     pub name: String,
     /// How many pods it is meant to have.
     pub replicas: u32,
+    /// The memory at which one of its containers is killed, in bytes, where there is such a limit.
+    pub memory_limit_bytes: Option<f64>,
 }
 
 /// One chaos event that was carried out.

@@ -100,8 +100,7 @@ impl Form {
             (Self::Cycle(_), _) => row.extend([0.0, 0.0]),
             (Self::Bend, Reach::Window) => row.push(-1.0),
             (Self::Hinge(at), Reach::Window) => row.push(-at),
-            (Self::Hinge(_), Reach::Ahead(_)) => row.push(1.0),
-            (Self::Step(_), Reach::Window) => row.push(1.0),
+            (Self::Hinge(_), Reach::Ahead(_)) | (Self::Step(_), Reach::Window) => row.push(1.0),
             (Self::Bend | Self::Step(_) | Self::StepOf(..), _) => row.push(0.0),
             (Self::Settling(pace), reach) => {
                 let (from, length) = match reach {

@@ -203,6 +203,7 @@ impl Soak {
                 .map(|(name, replicas)| Component {
                     name: name.to_owned(),
                     replicas,
+                    memory_limit_bytes: None,
                 })
                 .collect(),
             series,
@@ -331,6 +332,7 @@ pub(crate) fn still(components: &[(&str, u32)], series: Vec<IncarnationSeries>) 
             .map(|(name, replicas)| Component {
                 name: (*name).to_owned(),
                 replicas: *replicas,
+                memory_limit_bytes: None,
             })
             .collect(),
         series,

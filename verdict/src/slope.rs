@@ -39,8 +39,9 @@ pub(crate) struct Fit {
     pub(crate) between: f64,
     /// Whether the noise wanders as slowly as the window is long, so that a trend can hardly be told from it.
     pub(crate) wandering: bool,
-    /// The forms that the data ask for beside even growth, by the likeliest model.
-    pub(crate) forms: Vec<Form>,
+    /// The forms that the data ask for beside even growth, by the likeliest model, each with its first coefficient's
+    /// sign.
+    pub(crate) forms: Vec<(Form, f64)>,
 }
 
 /// Which forms are tried beside even growth.
@@ -152,6 +153,17 @@ impl Problem {
             by_model[*model] += share;
         }
         let likeliest = (0..models.len()).max_by(|a, b| by_model[*a].total_cmp(&by_model[*b]))?;
+        let (_, best) = solutions
+            .iter()
+            .filter(|(model, _)| *model == likeliest)
+            .max_by(|a, b| a.1.log_likelihood.total_cmp(&b.1.log_likelihood))?;
+        let mut first = 0;
+        let forms = models[likeliest].forms.iter().map(|form| {
+            let sign = best.forms.get(first).map_or(0.0, |value| value.signum());
+            first += form.columns();
+            (*form, sign)
+        });
+        let forms = forms.collect();
         Some(Fit {
             growth: mixed(&|solution| solution.growth),
             each: (0..self.tracks.len())
@@ -159,7 +171,7 @@ impl Problem {
                 .collect(),
             between: weighted(&|solution| solution.between),
             wandering: weighted(&|solution| f64::from(u8::from(solution.noise.wanders()))) > 0.5,
-            forms: models[likeliest].forms.clone(),
+            forms,
         })
         .filter(|fit| fit.growth.estimate().is_some())
     }
@@ -347,6 +359,8 @@ struct Solution {
     growth: Part,
     each: Vec<Part>,
     between: f64,
+    /// The coefficients of the forms.
+    forms: Vec<f64>,
 }
 
 impl Solution {
@@ -411,6 +425,7 @@ impl Solution {
             growth,
             each,
             between: across / (within + across),
+            forms: joint.forms,
         })
         .filter(|solution| solution.log_likelihood.is_finite())
     }
@@ -574,7 +589,7 @@ fn log_likelihood_of_slopes(own: &[Own], pooled: f64, variance: f64, spread: f64
     for one in own {
         let of_slope = variance / one.information + spread;
         precision += 1.0 / of_slope;
-        likelihood -= (of_slope.ln() + (one.slope - pooled).powi(2) / of_slope) / 2.0;
+        likelihood -= 0.5 * (of_slope.ln() + (one.slope - pooled).powi(2) / of_slope);
     }
     likelihood - precision.ln() / 2.0
 }
