@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum};
 /// Proves that a system does not leak, slow down or lose work while its pods keep restarting.
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
-pub(crate) struct Config {
+pub struct Config {
     /// The pod that the operator runs in.
     #[arg(long, env = "POD_NAME", default_value = "soak-operator")]
     pub(crate) pod_name: String,
@@ -51,7 +51,7 @@ pub(crate) struct Config {
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
+pub enum LogFormat {
     /// One JSON object a line.
     Json,
     /// For people.

@@ -13,14 +13,14 @@ use crate::config::{Config, LogFormat};
 use crate::context::Context;
 use crate::controller;
 use crate::facts::PodFacts;
-use crate::judge;
 use crate::lease::Keeper;
 use crate::metrics::Metrics;
+use crate::prometheus;
 use crate::server::{Readiness, serve};
 use crate::workload::Images;
 
 /// Waits to lead, then looks after SoakTests until it is told to stop, or until it no longer leads, which is an error.
-pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: Config) -> anyhow::Result<()> {
     log_to_stdout(config.log_format);
     // Two providers in one process would panic at the first handshake.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -74,7 +74,7 @@ async fn look_after_soaktests(
     let recorder = Recorder::new(client.clone(), reporter);
     // Each start is another one: a gap between two of them is time in which nobody was there.
     let identity = format!("{}/{}", config.pod_name, Timestamp::now().as_millisecond());
-    let http = judge::http_client().context("failed to make an HTTP client")?;
+    let http = prometheus::http_client().context("failed to make an HTTP client")?;
     let images = Images {
         worker: config.sim_worker_image.clone(),
         producer: config.sim_producer_image.clone(),

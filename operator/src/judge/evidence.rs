@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use soak_api::verdict::{Outcome, Run};
 use soak_api::{CriterionResult, EventResult, Signal, SoakTest};
 
-use super::prometheus::{Error, Prometheus};
 use super::series::{Observation, seconds};
 use super::signals::{self, Signals};
 use super::worded;
 use crate::decide::describe_breach;
 use crate::journal::Journal;
+use crate::prometheus::{Error, Prometheus};
 use crate::reasons::breach;
 
 /// The share of the window that data and an operator have to cover.

@@ -1,7 +1,6 @@
 //! Judging: what Prometheus and the journal say, brought into the form that the verdict takes.
 
 mod evidence;
-mod prometheus;
 mod series;
 mod signals;
 
@@ -10,23 +9,11 @@ use std::time::Duration;
 use soak_api::verdict::{self, Judgement, Outcome, SeriesGrowth};
 use soak_api::{CriterionKind, CriterionResult, GrowthRow, SoakTest};
 
-use self::prometheus::Prometheus;
 use self::series::Observation;
 use self::signals::Signals;
 use crate::context::Context;
 use crate::journal::Journal;
-
-/// The client that all queries share. It brings its own roots of trust: the image holds nothing but the operator.
-pub(crate) fn http_client() -> Result<reqwest::Client, reqwest::Error> {
-    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-        .iter()
-        .map(|der| reqwest::Certificate::from_der(der));
-    reqwest::Client::builder()
-        .tls_certs_only(roots.collect::<Result<Vec<_>, _>>()?)
-        .connect_timeout(Duration::from_secs(5))
-        .timeout(Duration::from_secs(60))
-        .build()
-}
+use crate::prometheus::Prometheus;
 
 /// Whether Prometheus answers at all.
 pub(crate) async fn probe(test: &SoakTest, ctx: &Context) -> Result<(), String> {
@@ -103,7 +90,8 @@ fn open(test: &SoakTest, ctx: &Context) -> Result<Prometheus, String> {
     let url = url_of(test, ctx).ok_or(
         "there is no Prometheus to ask: set spec.metrics.prometheus.url, or give the operator one (PROMETHEUS_URL)",
     )?;
-    Prometheus::open(&url, &ctx.http, ctx.metrics.clone()).map_err(|error| error.to_string())
+    let prometheus = Prometheus::open(&url, &ctx.http).map_err(|error| error.to_string())?;
+    Ok(prometheus.counted_in(ctx.metrics.clone()))
 }
 
 fn kind_name(kind: &CriterionKind) -> &'static str {

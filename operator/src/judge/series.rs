@@ -7,8 +7,8 @@ use kube::ResourceExt;
 use soak_api::verdict::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
 use soak_api::{EventResult, SoakTest};
 
-use super::prometheus::Answer;
 use crate::journal::{Incarnation, Journal};
+use crate::prometheus::Answer;
 use crate::workload;
 
 /// What the journal and the status know of the soak.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use soak_api::verdict::Run;
 use soak_api::{CriterionKind, Signal, SoakTest};
 
-use super::prometheus::{Answer, Error, Prometheus};
 use super::series::Observation;
+use crate::prometheus::{Answer, Error, Prometheus};
 
 /// The selector of a signal, and the label that tells its parts apart.
 fn preset(signal: Signal) -> (&'static str, &'static [&'static str]) {

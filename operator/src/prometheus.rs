@@ -20,42 +20,79 @@ const SAMPLES_AT_ONCE: f64 = 100_000.0;
 const POINTS_AT_ONCE: u32 = 10_000;
 
 /// A Prometheus server.
-pub(super) struct Prometheus {
+pub struct Prometheus {
     client: Client,
     url: String,
-    metrics: Metrics,
+    metrics: Option<Metrics>,
+}
+
+/// The client that all queries share. It brings its own roots of trust: the image holds nothing but the operator.
+pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
+        .iter()
+        .map(|der| reqwest::Certificate::from_der(der));
+    reqwest::Client::builder()
+        .tls_certs_only(roots.collect::<Result<Vec<_>, _>>()?)
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(60))
+        .build()
 }
 
 /// One series.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Series {
-    pub(super) labels: BTreeMap<String, String>,
-    pub(super) samples: Vec<Sample>,
+pub struct Series {
+    /// All its labels, `__name__` among them where it has one.
+    pub labels: BTreeMap<String, String>,
+    /// In time order.
+    pub samples: Vec<Sample>,
 }
 
 /// What was asked for, and what Prometheus said against it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Answer {
-    pub(super) series: Vec<Series>,
+pub struct Answer {
+    /// Each label set once.
+    pub series: Vec<Series>,
     /// Such as a partial response; data with a warning are not all the data.
-    pub(super) warnings: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub enum Error {
+    /// Nobody answers, or the answer breaks off.
     #[error("Prometheus at {url} cannot be reached: {cause}")]
-    Unreachable { url: String, cause: String },
-    #[error("Prometheus at {url} refused {query:?}: {cause}")]
-    Refused {
+    Unreachable {
+        /// Where it was asked.
         url: String,
-        query: String,
+        /// What went wrong.
         cause: String,
     },
+    /// It answers that it will not or cannot, such as a query that does not parse.
+    #[error("Prometheus at {url} refused {query:?}: {cause}")]
+    Refused {
+        /// Where it was asked.
+        url: String,
+        /// What it was asked.
+        query: String,
+        /// What it says.
+        cause: String,
+    },
+    /// The answer is larger than can be held.
     #[error("Prometheus at {url} answered {query:?} with more than {} MiB", ANSWER_BYTES / 1024 / 1024)]
-    TooLarge { url: String, query: String },
+    TooLarge {
+        /// Where it was asked.
+        url: String,
+        /// What it was asked.
+        query: String,
+    },
+    /// Something else answers.
     #[error("what answers at {url} is not Prometheus: {cause}")]
-    NotPrometheus { url: String, cause: String },
+    NotPrometheus {
+        /// Where it was asked.
+        url: String,
+        /// What about the answer is not Prometheus'.
+        cause: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -86,7 +123,8 @@ struct RawSeries {
 }
 
 impl Prometheus {
-    pub(super) fn open(url: &str, http: &reqwest::Client, metrics: Metrics) -> Result<Self, Error> {
+    /// The server at a URL such as `http://prometheus.monitoring:9090`; nothing is asked yet.
+    pub fn open(url: &str, http: &reqwest::Client) -> Result<Self, Error> {
         let base = url.trim_end_matches('/');
         let client = Client::from(http.clone(), base).map_err(|error| Error::Unreachable {
             url: url.to_owned(),
@@ -95,22 +133,31 @@ impl Prometheus {
         Ok(Self {
             client,
             url: url.to_owned(),
-            metrics,
+            metrics: None,
         })
     }
 
-    pub(super) fn url(&self) -> &str {
+    /// Counts queries in the operator's own metrics.
+    pub(crate) fn counted_in(self, metrics: Metrics) -> Self {
+        Self {
+            metrics: Some(metrics),
+            ..self
+        }
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
         &self.url
     }
 
     /// The value of an expression at one instant.
-    pub(super) async fn instant(&self, query: &str, at: Timestamp) -> Result<Answer, Error> {
+    pub async fn instant(&self, query: &str, at: Timestamp) -> Result<Answer, Error> {
         let request = self.client.query(query).query("time", seconds(at));
         self.ask(query, request.get_raw()).await
     }
 
     /// The samples of a plain selector as they were scraped, both ends included.
-    pub(super) async fn raw(
+    pub async fn raw(
         &self,
         selector: &str,
         from: Timestamp,
@@ -142,7 +189,7 @@ impl Prometheus {
     }
 
     /// The values of an expression at every step, both ends included.
-    pub(super) async fn range(
+    pub async fn range(
         &self,
         query: &str,
         from: Timestamp,
@@ -169,7 +216,9 @@ impl Prometheus {
     ) -> Result<Answer, Error> {
         let began = Instant::now();
         let answer = self.read(query, request).await;
-        self.metrics.queried(began.elapsed(), answer.is_ok());
+        if let Some(metrics) = &self.metrics {
+            metrics.queried(began.elapsed(), answer.is_ok());
+        }
         answer
     }
 
@@ -240,7 +289,7 @@ impl Answer {
     }
 
     /// What Prometheus said against its own answer, as gaps of a run.
-    pub(super) fn doubts(&self) -> impl Iterator<Item = String> {
+    pub fn doubts(&self) -> impl Iterator<Item = String> {
         self.warnings
             .iter()
             .map(|warning| format!("Prometheus warns: {warning}"))

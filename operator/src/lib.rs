@@ -1,0 +1,27 @@
+//! The soak operator: `SoakTest`s in, verdicts out.
+//!
+//! The story begins in `controller.rs`. Public is what other programs need: the start of the operator, and the client
+//! of Prometheus.
+
+mod act;
+mod chaos;
+mod config;
+mod context;
+mod controller;
+mod decide;
+mod facts;
+mod journal;
+mod judge;
+mod lease;
+mod metrics;
+mod observe;
+mod plan;
+pub mod prometheus;
+mod reasons;
+mod record;
+mod runtime;
+mod server;
+mod workload;
+
+pub use config::{Config, LogFormat};
+pub use runtime::run;
