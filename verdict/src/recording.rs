@@ -48,6 +48,9 @@ pub struct Recording {
     /// What the run is held to; a trend with its defaults where there are none.
     #[serde(default)]
     pub criteria: Vec<Criterion>,
+    /// Why the samples may not be all that there are, in plain words; any entry rules out Passed.
+    #[serde(default)]
+    pub gaps: Vec<String>,
 }
 
 /// What a recording measures.
@@ -234,7 +237,7 @@ impl Recording {
             components: components(&series, window, self.limit_bytes),
             series,
             events,
-            gaps: Vec::new(),
+            gaps: self.gaps.clone(),
         }
     }
 
