@@ -1,0 +1,293 @@
+//! The report for people: the verdict first, then each criterion with what it rests on, at most 100 columns wide.
+
+use soak_verdict::{
+    CriterionKind, Interval, Judged, Judgement, Outcome, Recording, Report, SeriesGrowth, Signal,
+};
+
+const COLUMNS: usize = 100;
+
+/// A longer name of a criterion has a line of its own, or the columns would not fit.
+const LONGEST_NAME: usize = 20;
+
+/// How far what belongs to a criterion is moved in below it.
+const INDENT: usize = 6;
+
+const HEADER: [&str; 6] = [
+    "CRITERION",
+    "COMPONENT",
+    "ESTIMATE",
+    "95 % INTERVAL",
+    "LIMIT",
+    "VERDICT",
+];
+
+/// The report as text; the recording knows what its criteria measure.
+pub(crate) fn of(report: &Report, recording: &Recording) -> String {
+    let mut rows = vec![HEADER.map(str::to_owned).to_vec()];
+    rows.extend(report.criteria.iter().map(row));
+    let mut lines = wrapped(&headline(report), 0);
+    let mut rows = aligned(&rows, 2).into_iter();
+    lines.push(String::new());
+    lines.extend(rows.next());
+    for (place, (judged, row)) in report.criteria.iter().zip(rows).enumerate() {
+        if place > 0 {
+            lines.push(String::new());
+        }
+        if is_long(&judged.name) {
+            lines.push(format!("  {}", judged.name));
+        }
+        lines.push(row);
+        lines.extend(details(&judged.judgement, unit_of(recording, place)));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn headline(report: &Report) -> String {
+    let outcome = report.outcome;
+    let names: Vec<&str> = report
+        .criteria
+        .iter()
+        .filter(|judged| judged.judgement.outcome == outcome)
+        .map(|judged| judged.name.as_str())
+        .collect();
+    let is = if names.len() == 1 { "is" } else { "are" };
+    let names = names.join(", ");
+    match outcome {
+        Outcome::Passed => format!("Passed: {names} {is} proven to hold."),
+        Outcome::Failed => format!("Failed: {names} {is} proven not to hold."),
+        Outcome::Inconclusive => {
+            format!("Inconclusive, which is never a pass: {names} {is} proven neither way.")
+        }
+    }
+}
+
+fn row(judged: &Judged) -> Vec<String> {
+    let judgement = &judged.judgement;
+    let unit = judgement.unit;
+    let nothing = || "-".to_owned();
+    // Where nothing was measured there may be no limit either, which reads as 0.
+    let limit = if judgement.estimate.is_some() || judgement.limit != 0.0 {
+        measure(judgement.limit, unit)
+    } else {
+        nothing()
+    };
+    let name = if is_long(&judged.name) {
+        String::new()
+    } else {
+        judged.name.clone()
+    };
+    vec![
+        name,
+        judgement
+            .component
+            .clone()
+            .filter(|component| !component.is_empty())
+            .unwrap_or_else(nothing),
+        judgement
+            .estimate
+            .map_or_else(nothing, |estimate| measure(estimate, unit)),
+        interval(judgement.interval, unit),
+        limit,
+        format!("{:?}", judgement.outcome),
+    ]
+}
+
+fn is_long(name: &str) -> bool {
+    name.chars().count() > LONGEST_NAME
+}
+
+fn details(judgement: &Judgement, unit: &str) -> Vec<String> {
+    let mut lines = wrapped(&judgement.sentence, INDENT);
+    if judgement.samples > 0 {
+        let rests = format!(
+            "Rests on {} samples of {} incarnation{}.",
+            judgement.samples,
+            judgement.incarnations,
+            if judgement.incarnations == 1 { "" } else { "s" }
+        );
+        lines.extend(wrapped(&rests, INDENT));
+    }
+    lines.extend(growths("WORST PODS", &judgement.worst_pods, unit));
+    lines.extend(growths("BY CONTRIBUTION", &judgement.contributions, unit));
+    if !judgement.excluded.is_empty() {
+        lines.push(String::new());
+        let left_out = format!("Left out: {}.", judgement.excluded.join("; "));
+        lines.extend(wrapped(&left_out, INDENT));
+    }
+    lines
+}
+
+fn growths(title: &str, growths: &[SeriesGrowth], unit: &str) -> Vec<String> {
+    if growths.is_empty() {
+        return Vec::new();
+    }
+    let mut rows = vec![vec![
+        title.to_owned(),
+        "GROWTH".to_owned(),
+        "95 % INTERVAL".to_owned(),
+    ]];
+    rows.extend(growths.iter().map(|one| {
+        vec![
+            one.name.clone(),
+            measure(one.growth, unit),
+            interval(one.interval, unit),
+        ]
+    }));
+    let mut lines = vec![String::new()];
+    lines.extend(aligned(&rows, INDENT));
+    lines
+}
+
+/// The unit of what a criterion measures, in which pods and parts are told, whatever its limit is in.
+fn unit_of(recording: &Recording, place: usize) -> &'static str {
+    let asked = recording
+        .criteria
+        .get(place)
+        .and_then(|criterion| criterion.kind().ok());
+    let signal = match asked {
+        None => match recording.signal {
+            Some(soak_verdict::RecordedSignal::Memory) => Signal::Memory,
+            _ => Signal::Tasks,
+        },
+        Some(CriterionKind::Growth(growth)) => growth.signal,
+        Some(CriterionKind::Trend(trend)) => trend.signal,
+        Some(CriterionKind::Delta(delta)) => delta.signal,
+        Some(CriterionKind::Increase(_) | CriterionKind::Threshold(_)) => return "",
+    };
+    match signal {
+        Signal::Tasks => "tasks",
+        Signal::Memory => "bytes",
+    }
+}
+
+fn interval(interval: Option<Interval>, unit: &str) -> String {
+    interval.map_or_else(
+        || "-".to_owned(),
+        |Interval { low, high }| {
+            if low.to_bits() == high.to_bits() {
+                "exact".to_owned()
+            } else {
+                format!("{} to {}", measure(low, unit), measure(high, unit))
+            }
+        },
+    )
+}
+
+fn measure(value: f64, unit: &str) -> String {
+    match unit {
+        "bytes" => bytes(value),
+        "" => number(value),
+        unit => format!("{} {unit}", number(value)),
+    }
+}
+
+fn bytes(value: f64) -> String {
+    const UNITS: [(f64, &str); 3] = [
+        (1_073_741_824.0, "GiB"),
+        (1_048_576.0, "MiB"),
+        (1_024.0, "KiB"),
+    ];
+    let unit = UNITS.iter().find(|(size, _)| value.abs() >= *size);
+    let (size, name) = unit.copied().unwrap_or((1.0, "B"));
+    format!("{} {name}", number(value / size))
+}
+
+/// Three digits that count, or all that lie before the point.
+fn number(value: f64) -> String {
+    let size = value.abs();
+    // What is left of nothing when it has been worked out in floating point.
+    if size < 1e-9 {
+        return "0".to_owned();
+    }
+    if !(1e-6..1e15).contains(&size) {
+        return format!("{value:.2e}");
+    }
+    let digits = match size {
+        size if size >= 100.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size >= 1.0 => 2,
+        size if size >= 0.1 => 3,
+        size if size >= 0.01 => 4,
+        size if size >= 0.001 => 5,
+        _ => 8,
+    };
+    let text = format!("{value:.digits$}");
+    if text.contains('.') {
+        let text = text.trim_end_matches('0').trim_end_matches('.');
+        return text.to_owned();
+    }
+    text
+}
+
+/// Rows with their cells below each other.
+fn aligned(rows: &[Vec<String>], indent: usize) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    rows.iter()
+        .map(|row| {
+            let cells = row.iter().zip(&widths);
+            let cells: Vec<String> = cells
+                .map(|(cell, width)| format!("{cell:<width$}"))
+                .collect();
+            format!("{}{}", " ".repeat(indent), cells.join("  "))
+                .trim_end()
+                .to_owned()
+        })
+        .collect()
+}
+
+/// Words in lines of at most [`COLUMNS`]; a percent sign stays with its number.
+fn wrapped(text: &str, indent: usize) -> Vec<String> {
+    let text = text.replace(" %", "\u{a0}%");
+    let mut lines = vec![String::new()];
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let line = lines.last_mut();
+        let fits = line.as_ref().is_some_and(|line| {
+            indent + line.chars().count() + 1 + word.chars().count() <= COLUMNS
+        });
+        match line {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if fits => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    let indent = " ".repeat(indent);
+    lines
+        .into_iter()
+        .map(|line| format!("{indent}{}", line.replace('\u{a0}', " ")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_as_long_as_they_need_to_be() {
+        let written: Vec<String> = [0.0, 1367.2, 38.123, 2.0, 0.05, 0.00012, -0.4, 1e-7, -1e-12]
+            .map(number)
+            .to_vec();
+        assert_eq!(
+            written,
+            [
+                "0", "1367", "38.1", "2", "0.05", "0.00012", "-0.4", "1.00e-7", "0"
+            ]
+        );
+        assert_eq!(bytes(40.0 * 1_048_576.0), "40 MiB");
+        assert_eq!(bytes(-2_048.0), "-2 KiB");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_page() {
+        let lines = wrapped(&"words and ".repeat(40), INDENT);
+        assert!(lines.iter().all(|line| line.chars().count() <= COLUMNS));
+        assert!(lines.len() > 3);
+    }
+}
