@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use soak_verdict::{Interval, Outcome};
+use soak_verdict::{Course, Interval, Outcome, Reach};
 
 /// What the operator knows of a SoakTest: totals, the pending intent and the last events while it runs, the verdict at
 /// the end.
@@ -359,6 +359,16 @@ pub struct CriterionResult {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub contributions: Vec<GrowthRow>,
+    /// What each kind of chaos event leaves in the mean pod that survives it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5))]
+    pub per_event: Vec<GrowthRow>,
+    /// What the signal does over time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub course: Option<Course>,
+    /// When a pod reaches its memory limit if growth goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<Reach>,
     /// What was left out and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]

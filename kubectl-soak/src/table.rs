@@ -99,16 +99,27 @@ fn is_long(name: &str) -> bool {
 fn details(judgement: &Judgement, unit: &str) -> Vec<String> {
     let mut lines = wrapped(&judgement.sentence, INDENT);
     if judgement.samples > 0 {
-        let rests = format!(
-            "Rests on {} samples of {} incarnation{}.",
-            judgement.samples,
-            judgement.incarnations,
-            if judgement.incarnations == 1 { "" } else { "s" }
-        );
+        let rests = [
+            Some(format!(
+                "Rests on {} samples of {} incarnation{}.",
+                judgement.samples,
+                judgement.incarnations,
+                if judgement.incarnations == 1 { "" } else { "s" }
+            )),
+            judgement
+                .course
+                .map(|course| format!("Its course is {course}.")),
+            judgement
+                .reach
+                .map(|reach| format!("At this pace {reach}.")),
+        ];
+        let rests: Vec<String> = rests.into_iter().flatten().collect();
+        let rests = rests.join(" ");
         lines.extend(wrapped(&rests, INDENT));
     }
     lines.extend(growths("WORST PODS", &judgement.worst_pods, unit));
     lines.extend(growths("BY CONTRIBUTION", &judgement.contributions, unit));
+    lines.extend(growths("LEFT IN SURVIVORS", &judgement.per_event, unit));
     if !judgement.excluded.is_empty() {
         lines.push(String::new());
         let left_out = format!("Left out: {}.", judgement.excluded.join("; "));

@@ -395,14 +395,16 @@ fn sentence(
         .collect();
     let others = others.concat();
     let remark = match (worst.outcome, worst.estimate, worst.interval) {
-        (Outcome::Failed, ..) if worst.alone.is_none() => {
-            let rise: f64 = contributions.iter().map(|part| part.growth.max(0.0)).sum();
-            contributions
-                .first()
-                .filter(|part| part.growth > rise / 2.0)
-                .map_or(String::new(), |most| {
-                    format!(": most of it in {}", most.name)
-                })
+        (Outcome::Failed, ..) => {
+            let mut remark = String::new();
+            if worst.alone.is_none() {
+                let rise: f64 = contributions.iter().map(|part| part.growth.max(0.0)).sum();
+                let most = contributions.first();
+                if let Some(most) = most.filter(|part| part.growth > rise / 2.0) {
+                    remark = format!(": most of it in {}", most.name);
+                }
+            }
+            remark + &left_in_survivors(evidence, unit(question.signal))
         }
         (Outcome::Inconclusive, Some(estimate), Some(interval)) => {
             let undecided = Undecided {
@@ -420,6 +422,23 @@ fn sentence(
         _ => String::new(),
     };
     format!("{measured}{others}{remark}.")
+}
+
+/// What an event of one kind surely leaves in every survivor, as the end of a sentence.
+fn left_in_survivors(evidence: &Evidence<'_>, unit: &str) -> String {
+    let surely = evidence.per_event.iter().find_map(|row| {
+        let interval = row.interval.filter(|interval| interval.low > 0.0)?;
+        Some((row, interval))
+    });
+    surely.map_or(String::new(), |(row, interval)| {
+        format!(
+            "; each {} leaves {} ({} to {}) in every survivor",
+            row.name,
+            value(row.growth, unit),
+            value(interval.low, unit),
+            value(interval.high, unit),
+        )
+    })
 }
 
 /// Such as `grew by 88 %`, `shrank by 3 tasks` or `did not grow`.

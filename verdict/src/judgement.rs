@@ -1,6 +1,10 @@
 //! The answer to one criterion.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+
+use crate::wording::{bytes, seconds};
 
 /// What a criterion, or a whole soak, came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -123,6 +127,40 @@ impl Outcome {
             Some(interval) if interval.high <= limit => Self::Passed,
             Some(interval) if interval.low > limit => Self::Failed,
             _ => Self::Inconclusive,
+        }
+    }
+}
+
+impl fmt::Display for Course {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Flat => "flat",
+            Self::Growing => "growing",
+            Self::Shrinking => "shrinking",
+            Self::Accelerating => "accelerating",
+            Self::Saturating => "saturating",
+            Self::Stepwise => "stepwise",
+            Self::Periodic => "periodic",
+        })
+    }
+}
+
+/// Such as `a pod reaches its limit of 512 MiB in 3d 4h (2d 6h to 5d)`.
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limit = bytes(self.limit_bytes);
+        let Some(likeliest) = self.seconds else {
+            return write!(f, "no pod is on its way to its limit of {limit}");
+        };
+        write!(
+            f,
+            "a pod reaches its limit of {limit} in {}",
+            seconds(likeliest)
+        )?;
+        let soonest = self.soonest_seconds.map_or("-".to_owned(), seconds);
+        match self.latest_seconds {
+            Some(latest) => write!(f, " ({soonest} to {})", seconds(latest)),
+            None => write!(f, " ({soonest} at the soonest, perhaps never)"),
         }
     }
 }

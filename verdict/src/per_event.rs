@@ -20,62 +20,60 @@ const LONGEST_LOOK: f64 = 60.0;
 const FEWEST_SAMPLES: usize = 3;
 
 /// What the events of each kind leave in the mean survivor among these series of a component, by kind and component
-/// hit, the largest first. Steady growth in the meantime counts as left by the event, for what it is worth.
+/// hit, the largest first.
+///
+/// What the survivors gain anyway between the two levels, at the pace at which they grow within settled stretches, is
+/// taken off: steady growth is nobody's fault.
 pub(crate) fn left_by_events(
     run: &Run,
     component: &str,
     series: &[&[Sample]],
 ) -> Vec<SeriesGrowth> {
     let stretches = settled_stretches(run, component, run.window);
-    let mut kinds: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    let pace = pace(series, &stretches);
+    let look = LONGEST_LOOK * run.step_seconds;
+    let mut kinds: BTreeMap<String, Vec<Left>> = BTreeMap::new();
     for event in &run.events {
         let Some(recovered) = event.recovered_at else {
             continue;
         };
         let settled = recovered.max(event.at) + run.cooldown_seconds.max(0.0);
-        let look = LONGEST_LOOK * run.step_seconds;
-        let around = |instant: f64, window: Window| {
-            stretches
-                .iter()
-                .find(|stretch| stretch.start <= instant && instant <= stretch.end)
-                .map(|stretch| Window {
-                    start: window.start.max(stretch.start),
-                    end: window.end.min(stretch.end),
-                })
-        };
-        let before = around(
-            event.at,
-            Window {
-                start: event.at - look,
-                end: event.at,
-            },
-        );
-        let after = around(
-            settled,
-            Window {
-                start: settled,
-                end: settled + look,
-            },
-        );
+        let before = around(&stretches, event.at, event.at - look, event.at);
+        let after = around(&stretches, settled, settled, settled + look);
         let (Some(before), Some(after)) = (before, after) else {
             continue;
         };
-        let left: Vec<f64> = series
+        let survivors: Vec<Left> = series
             .iter()
-            .filter_map(|samples| Some(level(samples, after)? - level(samples, before)?))
+            .filter_map(|samples| {
+                let (before, after) = (level(samples, before)?, level(samples, after)?);
+                Some(Left {
+                    gained: after.1 - before.1,
+                    seconds: after.0 - before.0,
+                })
+            })
             .collect();
-        if !left.is_empty() {
-            let mean = left.iter().sum::<f64>() / left.len() as f64;
+        if let Some(mean) = Left::mean(&survivors) {
             let kind = format!("{} of {}", event.kind, event.component);
             kinds.entry(kind).or_default().push(mean);
         }
     }
     let mut rows: Vec<SeriesGrowth> = kinds
         .into_iter()
-        .map(|(name, left)| SeriesGrowth {
-            name,
-            growth: left.iter().sum::<f64>() / left.len() as f64,
-            interval: interval(&left),
+        .filter_map(|(name, mut events)| {
+            // The order in which events were told makes no difference, not even in the last digit.
+            events.sort_by(|a, b| {
+                a.gained
+                    .total_cmp(&b.gained)
+                    .then(a.seconds.total_cmp(&b.seconds))
+            });
+            let mean = Left::mean(&events)?;
+            let growth = mean.gained - pace.per_second * mean.seconds;
+            Some(SeriesGrowth {
+                name,
+                growth,
+                interval: interval(growth, &events, mean, pace.variance),
+            })
         })
         .filter(|row| row.growth.is_finite())
         .collect();
@@ -83,28 +81,112 @@ pub(crate) fn left_by_events(
     rows
 }
 
-fn level(samples: &[Sample], window: Window) -> Option<f64> {
+/// What was gained from a level before to one after, and how far apart their instants are.
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    gained: f64,
+    seconds: f64,
+}
+
+impl Left {
+    fn mean(all: &[Self]) -> Option<Self> {
+        let count = all.len() as f64;
+        (!all.is_empty()).then(|| Self {
+            gained: all.iter().map(|one| one.gained).sum::<f64>() / count,
+            seconds: all.iter().map(|one| one.seconds).sum::<f64>() / count,
+        })
+    }
+}
+
+/// The part of a window that lies in the same settled stretch as an instant.
+fn around(stretches: &[Window], instant: f64, start: f64, end: f64) -> Option<Window> {
+    stretches
+        .iter()
+        .find(|stretch| stretch.start <= instant && instant <= stretch.end)
+        .map(|stretch| Window {
+            start: start.max(stretch.start),
+            end: end.min(stretch.end),
+        })
+}
+
+/// The mean instant and the median of the samples in a window.
+fn level(samples: &[Sample], window: Window) -> Option<(f64, f64)> {
     let inside = within(samples, window);
     if inside.len() < FEWEST_SAMPLES {
         return None;
     }
-    median(inside.iter().map(|sample| sample.v).collect())
+    let first = inside[0].t;
+    let offset = inside.iter().map(|sample| sample.t - first).sum::<f64>();
+    let median = median(inside.iter().map(|sample| sample.v).collect())?;
+    Some((first + offset / inside.len() as f64, median))
 }
 
-/// Student's 95 % interval of the mean (1908); `None` for a single event.
-fn interval(left: &[f64]) -> Option<Interval> {
-    let count = left.len() as f64;
-    if left.len() < 2 {
+/// How fast a series grows while nothing happens.
+struct Pace {
+    per_second: f64,
+    variance: f64,
+}
+
+/// Each settled stretch is one observation, weighted by how long it is: samples within it resemble each other.
+fn pace(series: &[&[Sample]], stretches: &[Window]) -> Pace {
+    let observed: Vec<(f64, f64)> = stretches
+        .iter()
+        .filter_map(|stretch| {
+            let (mut xx, mut xy) = (0.0, 0.0);
+            for samples in series {
+                let inside = within(samples, *stretch);
+                if inside.len() < FEWEST_SAMPLES {
+                    continue;
+                }
+                let count = inside.len() as f64;
+                let x = inside.iter().map(|s| s.t - stretch.start).sum::<f64>() / count;
+                let y = inside.iter().map(|s| s.v / count).sum::<f64>();
+                for sample in inside {
+                    let from_mean = sample.t - stretch.start - x;
+                    xx += from_mean * from_mean;
+                    xy += from_mean * (sample.v - y);
+                }
+            }
+            (xx > 0.0).then_some((xx, xy / xx))
+        })
+        .collect();
+    let weight: f64 = observed.iter().map(|(weight, _)| weight).sum();
+    if weight <= 0.0 {
+        return Pace {
+            per_second: 0.0,
+            variance: 0.0,
+        };
+    }
+    let per_second = observed.iter().map(|(w, pace)| w * pace).sum::<f64>() / weight;
+    let count = observed.len() as f64;
+    let squares: f64 = observed
+        .iter()
+        .map(|(w, pace)| (w * (pace - per_second)).powi(2))
+        .sum();
+    Pace {
+        per_second,
+        variance: squares / (weight * weight) * count / (count - 1.0).max(1.0),
+    }
+}
+
+/// Student's 95 % interval of the mean (1908), with the doubt about the pace; `None` for a single event.
+fn interval(growth: f64, events: &[Left], mean: Left, of_pace: f64) -> Option<Interval> {
+    let count = events.len() as f64;
+    if events.len() < 2 {
         return None;
     }
-    let mean = left.iter().sum::<f64>() / count;
-    let variance = left.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    let squares: f64 = events
+        .iter()
+        .map(|one| (one.gained - mean.gained).powi(2))
+        .sum();
+    let variance = squares / (count - 1.0) / count + of_pace * mean.seconds.powi(2);
     let student = StudentsT::new(0.0, 1.0, count - 1.0).ok()?;
-    let reach = student.inverse_cdf(0.975) * (variance / count).sqrt();
+    let reach = student.inverse_cdf(0.975) * variance.sqrt();
     Some(Interval {
-        low: mean - reach,
-        high: mean + reach,
+        low: growth - reach,
+        high: growth + reach,
     })
+    .filter(|interval| interval.low.is_finite() && interval.high.is_finite())
 }
 
 #[cfg(test)]
@@ -113,17 +195,8 @@ mod tests {
     use crate::run::ChaosEvent;
     use crate::simulator::{still, worker};
 
-    /// Three pods that gain `each` at every kill, and twice as much for as long as work moves.
-    fn left(each: f64, kills: &[f64]) -> Vec<SeriesGrowth> {
-        let pods = ["a", "b", "c"].map(|pod| {
-            worker(pod, 900.0, 1340.0, |t| {
-                let gained = kills.iter().filter(|kill| t >= **kill).count() as f64 * each;
-                let moving = kills.iter().any(|kill| t >= *kill && t < kill + 9.0);
-                20.0 + gained + if moving { 7.0 } else { 0.0 }
-            })
-        });
-        let mut run = still(&[("worker", 3)], pods.to_vec());
-        run.events = kills
+    fn events(kills: &[f64]) -> Vec<ChaosEvent> {
+        kills
             .iter()
             .map(|at| ChaosEvent {
                 at: *at,
@@ -132,7 +205,20 @@ mod tests {
                 component: "worker".to_owned(),
                 pod: "gone".to_owned(),
             })
-            .collect();
+            .collect()
+    }
+
+    /// Three pods that gain `each` at every kill, and twice as much for as long as work moves.
+    fn left(each: f64, kills: &[f64]) -> Vec<SeriesGrowth> {
+        let pods = ["a", "b", "c"].map(|pod| {
+            worker(pod, 900.0, 1340.0, |t| {
+                let gained = kills.iter().filter(|kill| t > **kill).count() as f64 * each;
+                let moving = kills.iter().any(|kill| t > *kill && t < kill + 9.0);
+                20.0 + gained + if moving { 7.0 } else { 0.0 }
+            })
+        });
+        let mut run = still(&[("worker", 3)], pods.to_vec());
+        run.events = events(kills);
         let series: Vec<&[Sample]> = run.series.iter().map(|s| s.samples.as_slice()).collect();
         left_by_events(&run, "worker", &series)
     }
@@ -152,6 +238,23 @@ mod tests {
     #[test]
     fn work_that_moves_for_a_while_is_not_left_behind() {
         assert_eq!(left(0.0, &[1050.0, 1150.0])[0].growth, 0.0);
+    }
+
+    #[test]
+    fn steady_growth_is_not_blamed_on_events() {
+        let kills = [1050.0, 1120.0, 1190.0, 1260.0];
+        let pods = ["a", "b"].map(|pod| {
+            worker(pod, 900.0, 1340.0, |t| {
+                20.0 + 0.1 * t + 0.01 * (t * 1.7).sin()
+            })
+        });
+        let mut run = still(&[("worker", 2)], pods.to_vec());
+        run.events = events(&kills);
+        let series: Vec<&[Sample]> = run.series.iter().map(|s| s.samples.as_slice()).collect();
+        let rows = left_by_events(&run, "worker", &series);
+        let interval = rows[0].interval.expect("four events");
+        assert!(rows[0].growth.abs() < 0.05, "{rows:?}");
+        assert!(interval.low < 0.0 && interval.high > 0.0, "{rows:?}");
     }
 
     #[test]

@@ -132,6 +132,14 @@ fn row(name: &str, kind: &str, judgement: Judgement) -> CriterionResult {
             .filter_map(growth_row)
             .take(10)
             .collect(),
+        per_event: judgement
+            .per_event
+            .into_iter()
+            .filter_map(growth_row)
+            .take(5)
+            .collect(),
+        course: judgement.course,
+        reach: judgement.reach,
         excluded: judgement.excluded.into_iter().take(5).collect(),
     }
 }
@@ -163,6 +171,9 @@ fn worded(name: &str, kind: &str, outcome: Outcome, sentence: String) -> Criteri
         incarnations: 0,
         worst_pods: Vec::new(),
         contributions: Vec::new(),
+        per_event: Vec::new(),
+        course: None,
+        reach: None,
         excluded: Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use soak_api::verdict::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
-use soak_api::{EventResult, SoakTest};
+use soak_api::{EventResult, Quantity, SoakTest};
 
 use crate::journal::{Incarnation, Journal};
 use crate::prometheus::Answer;
@@ -79,6 +79,7 @@ impl Observation {
                 .map(|c| Component {
                     name: c.name.to_owned(),
                     replicas: c.replicas,
+                    memory_limit_bytes: c.memory_limit.parse().ok().map(|q: Quantity| q.value()),
                 })
                 .collect(),
             series: Vec::new(),

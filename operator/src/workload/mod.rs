@@ -23,6 +23,8 @@ pub(crate) struct Images {
 pub(crate) struct Component {
     pub(crate) name: &'static str,
     pub(crate) replicas: u32,
+    /// The memory at which its container is killed.
+    pub(crate) memory_limit: &'static str,
     /// Whether criteria are about it; the rest carries or checks the load.
     pub(crate) judged: bool,
 }

@@ -13,6 +13,9 @@ use super::{Images, pods};
 /// The component's name.
 pub(super) const NAME: &str = "nats";
 
+/// Of the whole server with its streams.
+pub(super) const MEMORY_LIMIT: &str = "512Mi";
+
 const CLIENT_PORT: i32 = 4_222;
 const MONITOR_PORT: i32 = 8_222;
 
@@ -63,7 +66,7 @@ pub(super) fn deployment(test: &SoakTest, images: &Images) -> Deployment {
             1,
             3,
         )),
-        resources: Some(pods::resources("50m", "64Mi", "512Mi")),
+        resources: Some(pods::resources("50m", "64Mi", MEMORY_LIMIT)),
         security_context: Some(pods::unprivileged()),
         volume_mounts: Some(vec![VolumeMount {
             name: "data".into(),

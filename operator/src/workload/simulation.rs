@@ -26,26 +26,33 @@ pub(crate) enum DrainError {
     Put(#[from] jetstream::kv::PutError),
 }
 
+/// Room for a leak to show, and little enough to be reached by one that runs away.
+const MEMORY_LIMIT: &str = "128Mi";
+
 pub(super) fn components(simulation: &Simulation) -> Vec<Component> {
     vec![
         Component {
             name: nats::NAME,
             replicas: 1,
+            memory_limit: nats::MEMORY_LIMIT,
             judged: false,
         },
         Component {
             name: AUDITOR,
             replicas: 1,
+            memory_limit: MEMORY_LIMIT,
             judged: false,
         },
         Component {
             name: PRODUCER,
             replicas: simulation.producers.replicas,
+            memory_limit: MEMORY_LIMIT,
             judged: true,
         },
         Component {
             name: WORKER,
             replicas: simulation.workers.replicas,
+            memory_limit: MEMORY_LIMIT,
             judged: true,
         },
     ]
@@ -128,7 +135,7 @@ fn container(test: &SoakTest, component: &str, image: &str, more: Vec<EnvVar>) -
         }]),
         liveness_probe: Some(pods::probe("/healthz", "metrics", 10, 6)),
         readiness_probe: Some(pods::probe("/readyz", "metrics", 1, 3)),
-        resources: Some(pods::resources("10m", "32Mi", "128Mi")),
+        resources: Some(pods::resources("10m", "32Mi", MEMORY_LIMIT)),
         security_context: Some(pods::unprivileged()),
         ..Container::default()
     }

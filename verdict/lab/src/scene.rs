@@ -233,6 +233,7 @@ impl Scene {
             series,
             chaos_events: events,
             criteria: Vec::new(),
+            gaps: Vec::new(),
         };
         (recording, levels)
     }
