@@ -62,6 +62,14 @@ deny: ## Licences, advisories, duplicates and sources of dependencies (builds ca
 machete: ## Dependencies that nothing uses (builds cargo-machete: a minute)
 	@hack/cargo-tool cargo-machete --with-metadata
 
+##@ Measuring the judges
+
+LAB_SEED ?= 90000
+LAB_RUNS ?= 40
+.PHONY: lab
+lab: ## How often the judges err on labelled runs, beside what people do today (minutes)
+	@cargo run --quiet --release --locked --package soak-verdict-lab --bin lab -- --runs $(LAB_RUNS) --seed $(LAB_SEED)
+
 ##@ The cluster
 
 .PHONY: cluster-up

@@ -54,7 +54,9 @@ use crate::{Chaos, SoakTestStatus, Workload};
     validation = Rule::new(concat!("self.criteria.all(c, !has(c.trend) || !has(c.trend.window) || !c.trend.window.matches(", span!(), ") || !self.duration.matches(", span!(), ") || duration(c.trend.window) <= duration(self.duration))"))
         .message("spec.criteria: trend.window must not be longer than spec.duration"),
     validation = Rule::new("self.criteria.all(c, !(c.name in ['health', 'evidence']))")
-        .message("spec.criteria: health and evidence are always judged: give the criterion another name")
+        .message("spec.criteria: health and evidence are always judged: give the criterion another name"),
+    validation = Rule::new("has(self.chaos) || !self.criteria.exists(c, has(c.recovery))")
+        .message("spec.criteria: recovery measures how the workload recovers from chaos: set spec.chaos, or leave recovery out")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SoakTestSpec {

@@ -364,13 +364,40 @@ async fn a_percentage_above_a_hundred_is_refused() {
 
 #[tokio::test]
 async fn a_criterion_of_no_kind_or_of_two_is_refused() {
-    let sentence = "set exactly one of growth, trend, increase, threshold, delta in each criterion";
+    let sentence =
+        "set exactly one of growth, trend, increase, threshold, delta, recovery in each criterion";
     let path = "spec.criteria[4]: Invalid value";
     let base = "{name: base, delta: {signal: Tasks, within: 5}}";
     refused(&with(base, "{name: base}"), path, sentence).await;
     let two =
         "{name: base, delta: {signal: Tasks, within: 5}, growth: {signal: Tasks, maxPercent: 5}}";
     refused(&with(base, two), path, sentence).await;
+}
+
+#[tokio::test]
+async fn a_recovery_without_chaos_is_refused() {
+    let base = "{name: base, delta: {signal: Tasks, within: 5}}";
+    let recovery = with(base, "{name: quick, recovery: {max: 15s, percentile: 95}}");
+    admit(&recovery).await.unwrap();
+    let (before, rest) = recovery.split_once("  chaos:\n").unwrap();
+    let (_, after) = rest.split_once("  metrics:").unwrap();
+    refused(
+        &format!("{before}  metrics:{after}"),
+        "spec: Invalid value",
+        "set spec.chaos, or leave recovery out",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_recovery_percentile_beyond_100_is_refused() {
+    let base = "{name: base, delta: {signal: Tasks, within: 5}}";
+    refused(
+        &with(base, "{name: quick, recovery: {max: 15s, percentile: 101}}"),
+        "spec.criteria[4].recovery.percentile",
+        "should be less than or equal to 100",
+    )
+    .await;
 }
 
 #[tokio::test]

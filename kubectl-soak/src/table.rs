@@ -1,7 +1,7 @@
 //! The report for people: the verdict first, then each criterion with what it rests on, at most 100 columns wide.
 
 use soak_verdict::{
-    CriterionKind, Interval, Judged, Judgement, Outcome, Recording, Report, SeriesGrowth, Signal,
+    Interval, Judged, Judgement, Outcome, Recording, Report, SeriesGrowth, Signal, Source,
 };
 
 const COLUMNS: usize = 100;
@@ -160,10 +160,10 @@ fn unit_of(recording: &Recording, place: usize) -> &'static str {
             Some(soak_verdict::RecordedSignal::Memory) => Signal::Memory,
             _ => Signal::Tasks,
         },
-        Some(CriterionKind::Growth(growth)) => growth.signal,
-        Some(CriterionKind::Trend(trend)) => trend.signal,
-        Some(CriterionKind::Delta(delta)) => delta.signal,
-        Some(CriterionKind::Increase(_) | CriterionKind::Threshold(_)) => return "",
+        Some(kind) => match kind.source() {
+            Source::Signal(signal) => signal,
+            Source::Counter(_) | Source::Query(_) | Source::Events => return "",
+        },
     };
     match signal {
         Signal::Tasks => "tasks",

@@ -15,8 +15,8 @@ use serde_json::json;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schemars", schemars(extend("x-kubernetes-validations" = [json!({
-    "rule": "[has(self.growth), has(self.trend), has(self.increase), has(self.threshold), has(self.delta)].filter(x, x).size() == 1",
-    "message": "set exactly one of growth, trend, increase, threshold, delta in each criterion"
+    "rule": "[has(self.growth), has(self.trend), has(self.increase), has(self.threshold), has(self.delta), has(self.recovery)].filter(x, x).size() == 1",
+    "message": "set exactly one of growth, trend, increase, threshold, delta, recovery in each criterion"
 })])))]
 #[serde(rename_all = "camelCase")]
 pub struct Criterion {
@@ -44,6 +44,9 @@ pub struct Criterion {
     /// How near a signal comes back to where it was before the chaos.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delta: Option<Delta>,
+    /// How fast the workload is whole again after a chaos event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
 }
 
 /// A criterion whose kind is known.
@@ -59,6 +62,47 @@ pub enum CriterionKind {
     Threshold(Threshold),
     /// See [`Delta`].
     Delta(Delta),
+    /// See [`Recovery`].
+    Recovery(Recovery),
+}
+
+/// What a criterion is judged on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Source<'c> {
+    /// A signal of every pod.
+    Signal(Signal),
+    /// The series of a plain selector of counters.
+    Counter(&'c str),
+    /// The answer to an expression.
+    Query(&'c str),
+    /// The chaos events and their recoveries.
+    Events,
+}
+
+impl CriterionKind {
+    /// Such as `growth`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Growth(_) => "growth",
+            Self::Trend(_) => "trend",
+            Self::Increase(_) => "increase",
+            Self::Threshold(_) => "threshold",
+            Self::Delta(_) => "delta",
+            Self::Recovery(_) => "recovery",
+        }
+    }
+
+    /// What has to be observed to judge it.
+    pub fn source(&self) -> Source<'_> {
+        match self {
+            Self::Growth(growth) => Source::Signal(growth.signal),
+            Self::Trend(trend) => Source::Signal(trend.signal),
+            Self::Delta(delta) => Source::Signal(delta.signal),
+            Self::Increase(increase) => Source::Counter(&increase.query),
+            Self::Threshold(threshold) => Source::Query(&threshold.query),
+            Self::Recovery(_) => Source::Events,
+        }
+    }
 }
 
 /// A criterion that admission should have refused.
@@ -80,6 +124,7 @@ impl Criterion {
             self.increase.clone().map(CriterionKind::Increase),
             self.threshold.clone().map(CriterionKind::Threshold),
             self.delta.clone().map(CriterionKind::Delta),
+            self.recovery.clone().map(CriterionKind::Recovery),
         ]
         .into_iter()
         .flatten();
@@ -87,7 +132,8 @@ impl Criterion {
             (Some(kind), None) => Ok(kind),
             _ => Err(InvalidCriterion {
                 name: self.name.clone(),
-                problem: "set exactly one of growth, trend, increase, threshold, delta".to_owned(),
+                problem: "set exactly one of growth, trend, increase, threshold, delta, recovery"
+                    .to_owned(),
             }),
         }
     }
@@ -203,6 +249,21 @@ pub struct Delta {
     pub signal: Signal,
     /// How far apart the two may be for the whole component, in tasks or bytes, such as 5 or 1Mi.
     pub within: Quantity,
+}
+
+/// How long it takes from a chaos event until the component that it hit is back at its planned replicas, all ready. An
+/// event that is never recovered from takes forever.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Recovery {
+    /// How long it may take.
+    pub max: Span,
+    /// Which percentile of all events may take that long; 100 means the slowest of them. A high percentile takes many
+    /// events to prove: 72 of them for 95.
+    #[cfg_attr(feature = "schemars", schemars(range(min = 1, max = 100)))]
+    #[serde(default = "ninety_five")]
+    pub percentile: f64,
 }
 
 /// A length of time as users write it: whole numbers with h, m, s or ms, such as `6h`, `90s`, `1h30m`.
@@ -419,6 +480,10 @@ impl schemars::JsonSchema for Quantity {
 
 fn day() -> Span {
     Span::from_seconds(24 * 3_600)
+}
+
+fn ninety_five() -> f64 {
+    95.0
 }
 
 fn five() -> f64 {

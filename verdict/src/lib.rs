@@ -25,6 +25,7 @@ mod noise;
 mod per_event;
 mod projection;
 mod recording;
+mod recovery;
 mod run;
 mod samples;
 mod settled;
@@ -44,8 +45,8 @@ mod invariants;
 mod simulator;
 
 pub use criterion::{
-    Criterion, CriterionKind, Delta, Growth, Increase, InvalidCriterion, Quantity, Signal, Span,
-    Threshold, Trend,
+    Criterion, CriterionKind, Delta, Growth, Increase, InvalidCriterion, Quantity, Recovery,
+    Signal, Source, Span, Threshold, Trend,
 };
 pub use judgement::{Course, Interval, Judgement, Outcome, Reach, SeriesGrowth};
 pub use recording::{Judged, RecordedEvent, RecordedSeries, RecordedSignal, Recording, Report};
@@ -65,6 +66,7 @@ pub fn judge(criterion: &CriterionKind, run: &Run) -> Judgement {
         CriterionKind::Increase(increase) => increase::judge(increase, run),
         CriterionKind::Threshold(threshold) => threshold::judge(threshold, run),
         CriterionKind::Delta(delta) => delta::judge(delta, run),
+        CriterionKind::Recovery(recovery) => recovery::judge(recovery, run),
     };
     judgement.doubted_for(&run.gaps)
 }

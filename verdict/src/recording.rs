@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::criterion::{Criterion, CriterionKind, Signal, Span, Trend};
+use crate::criterion::{Criterion, CriterionKind, Signal, Source, Span, Trend};
 use crate::judgement::{Judgement, Outcome};
 use crate::run::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
 use crate::samples::median;
@@ -168,11 +168,10 @@ impl Recording {
 
     /// Whether the series are what the criterion asks for.
     fn answers(&self, kind: &CriterionKind) -> Result<(), String> {
-        let asked = match kind {
-            CriterionKind::Growth(growth) => Some(growth.signal),
-            CriterionKind::Trend(trend) => Some(trend.signal),
-            CriterionKind::Delta(delta) => Some(delta.signal),
-            CriterionKind::Increase(_) | CriterionKind::Threshold(_) => None,
+        let asked = match kind.source() {
+            Source::Signal(signal) => Some(signal),
+            Source::Counter(_) | Source::Query(_) => None,
+            Source::Events => return Ok(()),
         };
         let held = self.signal.map(|signal| match signal {
             RecordedSignal::Tasks => Signal::Tasks,

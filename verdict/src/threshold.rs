@@ -220,7 +220,7 @@ fn percentile(
                 *least >= limit
             };
             if hopeful {
-                (TAIL.ln() / (-outer).ln_1p()).abs() * 1.2 / independent
+                events_needed(1.0 - outer) * 1.2 / independent
             } else {
                 0.0
             }
@@ -237,9 +237,14 @@ fn percentile(
 /// Half the doubt of a 95 % interval.
 const TAIL: f64 = 0.025;
 
+/// How many independent values it takes for the largest of them to bound a percentile.
+pub(crate) fn events_needed(share: f64) -> f64 {
+    (TAIL.ln() / share.ln()).ceil()
+}
+
 /// The lower and upper rank, from 1, between which the percentile lies with 95 %: the largest r with
 /// P(Bin(n, p) <= r - 1) <= 2.5 %, and the smallest s with P(Bin(n, p) <= s - 1) >= 97.5 %.
-fn ranks(count: f64, share: f64) -> (Option<f64>, Option<f64>) {
+pub(crate) fn ranks(count: f64, share: f64) -> (Option<f64>, Option<f64>) {
     let lower = first_rank(count, |rank| at_most(rank - 1.0, count, share) > TAIL)
         .map_or(count, |rank| rank - 1.0);
     let upper = first_rank(count, |rank| {

@@ -7,7 +7,7 @@ mod signals;
 use std::time::Duration;
 
 use soak_api::verdict::{self, Judgement, Outcome, SeriesGrowth};
-use soak_api::{CriterionKind, CriterionResult, GrowthRow, SoakTest};
+use soak_api::{CriterionResult, GrowthRow, SoakTest};
 
 use self::series::Observation;
 use self::signals::Signals;
@@ -57,11 +57,7 @@ pub(crate) async fn judge(
         let result = match criterion.kind() {
             Ok(kind) => {
                 let run = signals.run(&kind).await.map_err(|e| e.to_string())?;
-                row(
-                    &criterion.name,
-                    kind_name(&kind),
-                    verdict::judge(&kind, &run),
-                )
+                row(&criterion.name, kind.name(), verdict::judge(&kind, &run))
             }
             Err(problem) => worded(
                 &criterion.name,
@@ -92,16 +88,6 @@ fn open(test: &SoakTest, ctx: &Context) -> Result<Prometheus, String> {
     )?;
     let prometheus = Prometheus::open(&url, &ctx.http).map_err(|error| error.to_string())?;
     Ok(prometheus.counted_in(ctx.metrics.clone()))
-}
-
-fn kind_name(kind: &CriterionKind) -> &'static str {
-    match kind {
-        CriterionKind::Growth(_) => "growth",
-        CriterionKind::Trend(_) => "trend",
-        CriterionKind::Increase(_) => "increase",
-        CriterionKind::Threshold(_) => "threshold",
-        CriterionKind::Delta(_) => "delta",
-    }
 }
 
 fn row(name: &str, kind: &str, judgement: Judgement) -> CriterionResult {

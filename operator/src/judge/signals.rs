@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use soak_api::verdict::Run;
+use soak_api::verdict::{Run, Source};
 use soak_api::{CriterionKind, Signal, SoakTest};
 
 use super::series::Observation;
@@ -47,20 +47,15 @@ impl<'a> Signals<'a> {
             prometheus,
             ..
         } = *self;
-        match kind {
-            CriterionKind::Growth(growth) => self.of(growth.signal).await,
-            CriterionKind::Trend(trend) => self.of(trend.signal).await,
-            CriterionKind::Delta(delta) => self.of(delta.signal).await,
-            CriterionKind::Increase(increase) => {
-                of_counter(test, &increase.query, observation, prometheus)
-                    .await
-                    .map(Arc::new)
-            }
-            CriterionKind::Threshold(threshold) => {
-                of_query(test, &threshold.query, observation, prometheus)
-                    .await
-                    .map(Arc::new)
-            }
+        match kind.source() {
+            Source::Signal(signal) => self.of(signal).await,
+            Source::Counter(query) => of_counter(test, query, observation, prometheus)
+                .await
+                .map(Arc::new),
+            Source::Query(query) => of_query(test, query, observation, prometheus)
+                .await
+                .map(Arc::new),
+            Source::Events => Ok(Arc::new(observation.run(test))),
         }
     }
 
