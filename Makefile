@@ -68,7 +68,7 @@ LAB_SEED ?= 90000
 LAB_RUNS ?= 40
 .PHONY: lab
 lab: ## How often the judges err on labelled runs, beside what people do today (minutes)
-	@cargo run --quiet --release --locked --package soak-verdict-lab --bin lab -- --runs $(LAB_RUNS) --seed $(LAB_SEED)
+	@cargo run --quiet --release --locked --package soak-verdict-lab --bin lab -- --follow-advice --runs $(LAB_RUNS) --seed $(LAB_SEED)
 
 ##@ The cluster
 

@@ -126,6 +126,8 @@ pub(crate) fn judge_component(
             .collect(),
         course: Some(course(&fit)),
         reach: reach(evidence, question.signal, &fit),
+        decided_after_seconds: undecided(evidence, question, &fit, worst)
+            .and_then(Undecided::decided_after_seconds),
         excluded: evidence.excluded.clone(),
         sentence,
     }
@@ -406,22 +408,33 @@ fn sentence(
             }
             remark + &left_in_survivors(evidence, unit(question.signal))
         }
-        (Outcome::Inconclusive, Some(estimate), Some(interval)) => {
-            let undecided = Undecided {
-                estimate,
-                half_width: (interval.high - interval.low) / 2.0,
-                limit: bound.limit,
-                window_seconds: evidence.window.end - evidence.window.start,
-                between: fit.between,
-                long_lived: long_lived(evidence),
-                fixed_horizon: question.fixed_horizon,
-                wandering: fit.wandering,
-            };
-            format!(": not certain either way; {}", undecided.advice())
-        }
+        (Outcome::Inconclusive, ..) => undecided(evidence, question, fit, worst)
+            .map_or(String::new(), |undecided| {
+                format!(": not certain either way; {}", undecided.advice())
+            }),
         _ => String::new(),
     };
     format!("{measured}{others}{remark}.")
+}
+
+/// What an Inconclusive answer is undecided for.
+fn undecided(
+    evidence: &Evidence<'_>,
+    question: &Question,
+    fit: &Fit,
+    worst: &Answer,
+) -> Option<Undecided> {
+    let interval = worst.interval?;
+    (worst.outcome == Outcome::Inconclusive).then_some(Undecided {
+        estimate: worst.estimate?,
+        half_width: (interval.high - interval.low) / 2.0,
+        limit: worst.bound.limit,
+        window_seconds: evidence.window.end - evidence.window.start,
+        between: fit.between,
+        long_lived: long_lived(evidence),
+        fixed_horizon: question.fixed_horizon,
+        wandering: fit.wandering,
+    })
 }
 
 /// What an event of one kind surely leaves in every survivor, as the end of a sentence.

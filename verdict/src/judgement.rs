@@ -108,6 +108,9 @@ pub struct Judgement {
     pub course: Option<Course>,
     /// When a pod reaches its memory limit; `None` where there is no limit, or the signal is another.
     pub reach: Option<Reach>,
+    /// How long a soak's window would have to be to decide what this one could not, in seconds; `None` where it did
+    /// decide, or no length can be named.
+    pub decided_after_seconds: Option<f64>,
     /// What was left out and why, in plain words.
     pub excluded: Vec<String>,
     /// One sentence that a person understands, with the numbers and, when Inconclusive, what would decide it.
@@ -192,6 +195,7 @@ impl Judgement {
             per_event: Vec::new(),
             course: None,
             reach: None,
+            decided_after_seconds: None,
             excluded: Vec::new(),
             sentence,
         }

@@ -25,25 +25,31 @@ pub(crate) struct Undecided {
 const LONGEST: f64 = 30.0;
 
 /// Room for the estimate to move, so that the advice holds more often than every second time.
-const MARGIN: f64 = 1.3;
+const MARGIN: f64 = 1.7;
 
 impl Undecided {
-    /// What would decide it, as the end of a sentence.
-    pub(crate) fn advice(self) -> String {
+    /// How long the soak's window would have to be to decide it, in seconds; `None` where no length can be named.
+    pub(crate) fn decided_after_seconds(self) -> Option<f64> {
         if self.wandering {
-            return "the level wanders as slowly as the soak is long, so that no length can be named; a much longer soak may decide".to_owned();
+            return None;
         }
         let mut times = 1.25;
         while times <= LONGEST {
             if self.decides_at(times) {
-                return format!(
-                    "a soak of about {} would decide",
-                    seconds(rounded_up(times * self.window_seconds))
-                );
+                return Some(rounded_up(times * self.window_seconds));
             }
             times *= 1.05;
         }
-        if self.long_lived {
+        None
+    }
+
+    /// What would decide it, as the end of a sentence.
+    pub(crate) fn advice(self) -> String {
+        if let Some(length) = self.decided_after_seconds() {
+            format!("a soak of about {} would decide", seconds(length))
+        } else if self.wandering {
+            "the level wanders as slowly as the soak is long, so that no length can be named; a much longer soak may decide".to_owned()
+        } else if self.long_lived {
             "more pods would narrow it; a longer soak would not decide".to_owned()
         } else {
             "fewer restarts or more pods would narrow it; a longer soak would not decide".to_owned()
@@ -99,8 +105,8 @@ mod tests {
 
     #[test]
     fn noise_averages_out_in_a_longer_soak() {
-        // The half width falls with the square root of the length: (1.3 * 10 / 5)^2 = 6.8 times 5 minutes.
-        assert_eq!(undecided().advice(), "a soak of about 35m would decide");
+        // The half width falls with the square root of the length: (1.7 * 10 / 5)^2 = 11.6 times 5 minutes.
+        assert_eq!(undecided().advice(), "a soak of about 1h would decide");
     }
 
     #[test]

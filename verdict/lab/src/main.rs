@@ -30,10 +30,16 @@ struct Options {
     /// Only kinds whose name has this word.
     #[arg(long, default_value = "")]
     only: String,
+    /// Watch what came out Inconclusive again, for as long as it advised.
+    #[arg(long)]
+    follow_advice: bool,
     /// Print every wrong answer.
     #[arg(long)]
     verbose: bool,
 }
+
+/// Advice of more than this many seconds is not tried: it would take the laboratory too long.
+const LONGEST_RERUN: f64 = 4.0 * 86_400.0;
 
 /// One judged run.
 struct Case {
@@ -43,6 +49,8 @@ struct Case {
     decidable: bool,
     /// Whether the interval holds the truth, where both are known.
     covered: Option<bool>,
+    /// Whether a soak as long as an Inconclusive one advised did decide; `None` where it named no length.
+    advised: Option<bool>,
     baselines: Vec<bool>,
 }
 
@@ -66,7 +74,7 @@ fn main() {
                 while let Some((kind, run, leak)) =
                     jobs.get(next.fetch_add(1, Ordering::Relaxed)).copied()
                 {
-                    let case = examine(kind, options.seed + run, leak, options.verbose);
+                    let case = examine(kind, options.seed + run, leak, &options);
                     if let Ok(mut cases) = cases.lock() {
                         cases.push(case);
                     }
@@ -78,7 +86,7 @@ fn main() {
     print(&chosen, &cases);
 }
 
-fn examine(kind: usize, seed: u64, leak: bool, verbose: bool) -> Case {
+fn examine(kind: usize, seed: u64, leak: bool, options: &Options) -> Case {
     let mut dice = Dice::new(seed, kind as u64);
     let (scene, leaks) = (KINDS[kind].draw)(&mut dice);
     let scene = if leak {
@@ -108,11 +116,18 @@ fn examine(kind: usize, seed: u64, leak: bool, verbose: bool) -> Case {
             let percent = 100.0 * days * gain * base(&scene, &recording, &levels)?;
             Some(interval.low <= percent && percent <= interval.high)
         });
+    let advised = judged
+        .decided_after_seconds
+        .filter(|seconds| options.follow_advice && seconds + scene.warm_up < LONGEST_RERUN)
+        .map(|seconds| {
+            let longer = scene.for_longer(seconds + scene.warm_up);
+            longer.record(&mut dice).0.judge().outcome != Outcome::Inconclusive
+        });
     let wrong = matches!(
         (leak, outcome),
         (true, Outcome::Passed | Outcome::Inconclusive) | (false, Outcome::Failed)
     );
-    if verbose
+    if options.verbose
         && (wrong || (decidable && outcome == Outcome::Inconclusive) || covered == Some(false))
     {
         println!(
@@ -127,6 +142,7 @@ fn examine(kind: usize, seed: u64, leak: bool, verbose: bool) -> Case {
         outcome,
         decidable,
         covered,
+        advised,
         baselines: baseline::DETECTORS
             .iter()
             .map(|(_, detect)| detect(&total))
@@ -178,8 +194,17 @@ fn share(part: usize, whole: usize) -> String {
 
 fn print(chosen: &[usize], cases: &[Case]) {
     println!(
-        "{:<30} {:>8} {:>8} {:>8} | {:>8} {:>8} {:>8} | {:>9} {:>8}",
-        "%", "leak:", "failed", "inconcl", "clean:", "failed", "inconcl", "undecided", "covered"
+        "{:<30} {:>8} {:>8} {:>8} | {:>8} {:>8} {:>8} | {:>9} {:>8} {:>8}",
+        "%",
+        "leak:",
+        "failed",
+        "inconcl",
+        "clean:",
+        "failed",
+        "inconcl",
+        "undecided",
+        "covered",
+        "advice"
     );
     let rows = chosen.iter().map(|kind| (KINDS[*kind].name, vec![*kind]));
     let rows = rows.chain(std::iter::once(("all", chosen.to_vec())));
@@ -202,8 +227,9 @@ fn print(chosen: &[usize], cases: &[Case]) {
             .filter(|c| c.outcome == Outcome::Inconclusive)
             .count();
         let known: Vec<bool> = cases.iter().filter_map(|c| c.covered).collect();
+        let followed: Vec<bool> = cases.iter().filter_map(|c| c.advised).collect();
         println!(
-            "{name:<30} {:>8} {:>8} {:>8} | {:>8} {:>8} {:>8} | {:>9} {:>8}",
+            "{name:<30} {:>8} {:>8} {:>8} | {:>8} {:>8} {:>8} | {:>9} {:>8} {:>8}",
             leaks,
             share(count(true, Outcome::Failed), leaks),
             share(count(true, Outcome::Inconclusive), leaks),
@@ -212,6 +238,7 @@ fn print(chosen: &[usize], cases: &[Case]) {
             share(count(false, Outcome::Inconclusive), clean),
             share(open, decidable.len()),
             share(known.iter().filter(|c| **c).count(), known.len()),
+            share(followed.iter().filter(|c| **c).count(), followed.len()),
         );
     }
     println!(

@@ -111,6 +111,24 @@ impl Scene {
         }
     }
 
+    /// The same scene watched for longer: what leaks goes on as it did.
+    pub(crate) fn for_longer(&self, duration: f64) -> Self {
+        let times = duration / self.duration;
+        let leak = match self.leak {
+            Leak::Steady(total) => Leak::Steady(total * times),
+            Leak::Accelerating(total) => Leak::Accelerating(total * times * times),
+            Leak::Stairs(total, steps) => Leak::Stairs(total * times, steps * times),
+            Leak::OnePod(total) => Leak::OnePod(total * times),
+            Leak::OneLabel(total) => Leak::OneLabel(total * times),
+            Leak::None | Leak::PerKill(_) => self.leak,
+        };
+        Self {
+            duration,
+            leak,
+            ..self.clone()
+        }
+    }
+
     /// What a pod that leaks gains over the duration, evenly, as a share of its level; `None` where that is no one
     /// number.
     pub(crate) fn truth(&self) -> Option<f64> {
