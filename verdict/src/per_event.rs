@@ -1,8 +1,8 @@
 //! What a chaos event leaves behind in the pods that survive it.
 //!
-//! Each survivor's settled level after an event less its settled level before; the stretch in which the component was
-//! not whole, or work was still moving, lies between the two and is left out, so that a rebalance is no leak. The mean
-//! over survivors is one observation, and the events of one kind are so many observations of the same thing.
+//! Each survivor's level at the end of the settled stretch after an event less that at the end of the stretch before:
+//! what a rebalance lifts for a while has come down by then, and is no leak. The mean over survivors is one observation,
+//! and the events of one kind are so many observations of the same thing.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::run::{Run, Sample, Window};
 use crate::samples::{median, within};
 use crate::settled::settled_stretches;
 
-/// The level before and after is that of at most so many steps.
+/// The level is that of the second half of a stretch, and of at most so many steps.
 const LONGEST_LOOK: f64 = 60.0;
 
 /// And of at least so many samples.
@@ -32,14 +32,23 @@ pub(crate) fn left_by_events(
     let stretches = settled_stretches(run, component, run.window);
     let pace = pace(series, &stretches);
     let look = LONGEST_LOOK * run.step_seconds;
+    let end_of_stretch_with = |instant: f64| {
+        let stretch = stretches
+            .iter()
+            .find(|stretch| stretch.start <= instant && instant <= stretch.end)?;
+        let half = second_half(stretch);
+        Some(Window {
+            start: half.start.max(half.end - look),
+            end: half.end,
+        })
+    };
     let mut kinds: BTreeMap<String, Vec<Left>> = BTreeMap::new();
     for event in &run.events {
         let Some(recovered) = event.recovered_at else {
             continue;
         };
         let settled = recovered.max(event.at) + run.cooldown_seconds.max(0.0);
-        let before = around(&stretches, event.at, event.at - look, event.at);
-        let after = around(&stretches, settled, settled, settled + look);
+        let (before, after) = (end_of_stretch_with(event.at), end_of_stretch_with(settled));
         let (Some(before), Some(after)) = (before, after) else {
             continue;
         };
@@ -98,15 +107,11 @@ impl Left {
     }
 }
 
-/// The part of a window that lies in the same settled stretch as an instant.
-fn around(stretches: &[Window], instant: f64, start: f64, end: f64) -> Option<Window> {
-    stretches
-        .iter()
-        .find(|stretch| stretch.start <= instant && instant <= stretch.end)
-        .map(|stretch| Window {
-            start: start.max(stretch.start),
-            end: end.min(stretch.end),
-        })
+fn second_half(stretch: &Window) -> Window {
+    Window {
+        start: f64::midpoint(stretch.start, stretch.end),
+        end: stretch.end,
+    }
 }
 
 /// The mean instant and the median of the samples in a window.
@@ -127,14 +132,16 @@ struct Pace {
     variance: f64,
 }
 
-/// Each settled stretch is one observation, weighted by how long it is: samples within it resemble each other.
+/// The second half of each settled stretch is one observation, weighted by how long it is: samples within it resemble
+/// each other.
 fn pace(series: &[&[Sample]], stretches: &[Window]) -> Pace {
     let observed: Vec<(f64, f64)> = stretches
         .iter()
         .filter_map(|stretch| {
+            let stretch = second_half(stretch);
             let (mut xx, mut xy) = (0.0, 0.0);
             for samples in series {
-                let inside = within(samples, *stretch);
+                let inside = within(samples, stretch);
                 if inside.len() < FEWEST_SAMPLES {
                     continue;
                 }
@@ -238,6 +245,22 @@ mod tests {
     #[test]
     fn work_that_moves_for_a_while_is_not_left_behind() {
         assert_eq!(left(0.0, &[1050.0, 1150.0])[0].growth, 0.0);
+    }
+
+    #[test]
+    fn survivors_that_come_down_long_after_the_cooldown_have_nothing_left_in_them() {
+        let kills = [1050.0, 1120.0, 1190.0, 1260.0];
+        let pods = ["a", "b"].map(|pod| {
+            worker(pod, 900.0, 1340.0, |t| {
+                let lifted = kills.iter().any(|kill| t > *kill && t < kill + 22.0);
+                if lifted { 30.0 } else { 20.0 }
+            })
+        });
+        let mut run = still(&[("worker", 2)], pods.to_vec());
+        run.events = events(&kills);
+        let series: Vec<&[Sample]> = run.series.iter().map(|s| s.samples.as_slice()).collect();
+        let rows = left_by_events(&run, "worker", &series);
+        assert_eq!(rows[0].growth, 0.0, "{rows:?}");
     }
 
     #[test]

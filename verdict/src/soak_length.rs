@@ -115,7 +115,7 @@ mod tests {
             estimate: 9.0,
             ..undecided()
         };
-        assert!(growing.advice().contains("9m"), "{}", growing.advice());
+        assert!(growing.advice().contains("10m"), "{}", growing.advice());
     }
 
     #[test]
