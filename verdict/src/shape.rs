@@ -40,7 +40,7 @@ const CHANCE_OF_STEP: f64 = 0.1;
 const CHANCE_OF_SETTLING: f64 = 0.1;
 const CHANCE_OF_CYCLE: f64 = 0.15;
 /// Of the load of a day within a window too short to see it come round.
-const CHANCE_OF_DAY: f64 = 0.05;
+const CHANCE_OF_DAY: f64 = 0.03;
 
 const HINGES: [f64; 5] = [-0.8, -0.65, -0.5, -0.35, -0.2];
 const SETTLINGS: [f64; 5] = [0.04, 0.08, 0.16, 0.32, 0.64];
