@@ -62,13 +62,17 @@ deny: ## Licences, advisories, duplicates and sources of dependencies (builds ca
 machete: ## Dependencies that nothing uses (builds cargo-machete: a minute)
 	@hack/cargo-tool cargo-machete --with-metadata
 
-##@ Measuring the judges
+##@ The judges
 
-LAB_SEED ?= 90000
+LAB_SEED ?= 424242
 LAB_RUNS ?= 40
 .PHONY: lab
 lab: ## How often the judges err on labelled runs, beside what people do today (minutes)
 	@cargo run --quiet --release --locked --package soak-verdict-lab --bin lab -- --follow-advice --runs $(LAB_RUNS) --seed $(LAB_SEED)
+
+.PHONY: bench
+bench: ## What judging costs against reading the same file, and how that grows
+	@cargo bench --quiet --locked --package soak-verdict
 
 ##@ The cluster
 
