@@ -34,11 +34,39 @@ pub(crate) const VALUE: usize = 2;
 /// Where the columns of shapes begin.
 pub(crate) const SHAPES: usize = 3;
 
+/// Which cross products of columns a fit asks for: those of the first `shared` columns with every column, and of each
+/// other with itself and its neighbour. Where one form is tried at a time beside those that are taken up, nothing asks
+/// what two that are tried have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    pub(crate) columns: usize,
+    pub(crate) shared: usize,
+}
+
+impl Layout {
+    /// Where the product of two columns is kept.
+    pub(crate) fn place(self, a: usize, b: usize) -> usize {
+        let (first, second) = (a.min(b), a.max(b));
+        let row = if first < self.shared {
+            return first * self.columns + second;
+        } else {
+            self.shared + (second - first)
+        };
+        debug_assert!(second - first < 2, "nothing asks for {a} with {b}");
+        row * self.columns + first
+    }
+
+    fn rows(self) -> usize {
+        self.shared + if self.shared < self.columns { 2 } else { 0 }
+    }
+}
+
 /// The cross products of one incarnation's columns after whitening and after its own level is taken out.
 #[derive(Clone, Debug)]
 pub(crate) struct Products {
-    columns: usize,
-    /// Row by row; only the upper triangle is filled.
+    layout: Layout,
+    /// A row for each shared column, of which only the upper triangle is filled, then the squares of the others, then
+    /// their products with their right neighbours.
     sums: Vec<f64>,
     /// The logarithm of the determinants that restricted likelihood takes off (Harville, 1974), halved.
     pub(crate) log_volume: f64,
@@ -46,10 +74,10 @@ pub(crate) struct Products {
 
 impl Products {
     /// Nothing yet, to add others to.
-    pub(crate) fn zero(columns: usize) -> Self {
+    pub(crate) fn zero(layout: Layout) -> Self {
         Self {
-            columns,
-            sums: vec![0.0; columns * columns],
+            layout,
+            sums: vec![0.0; layout.rows() * layout.columns],
             log_volume: 0.0,
         }
     }
@@ -63,7 +91,12 @@ impl Products {
 
     /// The product of two columns.
     pub(crate) fn of(&self, a: usize, b: usize) -> f64 {
-        self.sums[a.min(b) * self.columns + a.max(b)]
+        self.sums[self.layout.place(a, b)]
+    }
+
+    /// The product at a [place](Layout::place).
+    pub(crate) fn at(&self, place: usize) -> f64 {
+        self.sums[place]
     }
 }
 
@@ -94,55 +127,131 @@ impl Noise {
         candidates
     }
 
+    /// How much of a wander is left at each point of one incarnation of what it was at the point before.
+    pub(crate) fn kept(self, points: &[Point]) -> Vec<f64> {
+        let gaps = points.windows(2).map(|pair| pair[1].x - pair[0].x);
+        let kept = gaps.map(|gap| (-gap / self.memory.max(1e-12)).exp());
+        std::iter::once(1.0).chain(kept).collect()
+    }
+
     /// Whitens one incarnation's columns, in time order, by a Kalman filter over its innovations (Harvey and Phillips,
     /// 1979), so that the cost is linear in the points.
     ///
-    /// `rows` has for each point its value in each column, see [`SHAPES`].
-    pub(crate) fn products(self, points: &[Point], rows: &[f64]) -> Products {
-        let columns = rows.len() / points.len().max(1);
-        let mut products = Products::zero(columns);
+    /// `rows` has for each point its value in each column, see [`SHAPES`]; for `kept` see [`Noise::kept`], which does
+    /// not change with the independent noise.
+    pub(crate) fn products(
+        self,
+        points: &[Point],
+        kept: &[f64],
+        rows: &[f64],
+        layout: Layout,
+    ) -> Products {
+        let columns = layout.columns;
+        let mut products = Products::zero(layout);
         let mut state = vec![0.0; columns];
-        let mut innovation = vec![0.0; columns];
+        let mut innovations = vec![0.0; AT_ONCE * columns];
         let mut doubt = self.wander;
-        let mut before: Option<f64> = None;
-        for (point, seen) in points.iter().zip(rows.chunks_exact(columns)) {
-            if let Some(x) = before {
-                let kept = (-(point.x - x) / self.memory.max(1e-12)).exp();
-                for value in &mut state {
-                    *value *= kept;
-                }
+        let mut volume = Volume::default();
+        let chunks = points.chunks(AT_ONCE).zip(kept.chunks(AT_ONCE));
+        for ((points, kept), rows) in chunks.zip(rows.chunks(AT_ONCE * columns)) {
+            let whitened = innovations.chunks_exact_mut(columns);
+            let seen = points.iter().zip(kept).zip(rows.chunks_exact(columns));
+            for (((point, kept), seen), whitened) in seen.zip(whitened) {
                 doubt = kept * kept * doubt + self.wander * (1.0 - kept * kept);
-            }
-            before = Some(point.x);
-            let spread = doubt + self.independent / point.weight;
-            let gain = doubt / spread;
-            let root = spread.sqrt();
-            for ((value, state), new) in seen.iter().zip(&mut state).zip(&mut innovation) {
-                let surprise = value - *state;
-                *state += gain * surprise;
-                *new = surprise / root;
-            }
-            doubt *= 1.0 - gain;
-            products.log_volume += root.ln();
-            for (i, left) in innovation.iter().enumerate() {
-                let row = &mut products.sums[i * columns + i..(i + 1) * columns];
-                for (sum, right) in row.iter_mut().zip(&innovation[i..]) {
-                    *sum += left * right;
+                let spread = doubt + self.independent / point.weight;
+                let gain = doubt / spread;
+                let inverse_root = 1.0 / spread.sqrt();
+                for ((value, state), new) in seen.iter().zip(&mut state).zip(whitened) {
+                    let expected = *state * kept;
+                    let surprise = value - expected;
+                    *state = expected + gain * surprise;
+                    *new = surprise * inverse_root;
                 }
+                doubt *= 1.0 - gain;
+                volume.add(spread);
             }
+            innovations[points.len() * columns..].fill(0.0);
+            products.add_innovations(&innovations);
         }
+        products.log_volume = volume.log() / 2.0;
         products.sweep_level();
         products
     }
 }
 
+/// The points of which products are added up at a time: sums are read and written once for all of them.
+const AT_ONCE: usize = 4;
+
+/// The logarithm of a product, taken seldom.
+struct Volume {
+    log: f64,
+    product: f64,
+}
+
+impl Default for Volume {
+    fn default() -> Self {
+        Self {
+            log: 0.0,
+            product: 1.0,
+        }
+    }
+}
+
+impl Volume {
+    fn add(&mut self, factor: f64) {
+        self.product *= factor;
+        if !(1e-100..1e100).contains(&self.product) {
+            self.log += self.product.ln();
+            self.product = 1.0;
+        }
+    }
+
+    fn log(&self) -> f64 {
+        self.log + self.product.ln()
+    }
+}
+
 impl Products {
+    fn add_innovations(&mut self, innovations: &[f64]) {
+        let Layout { columns, shared } = self.layout;
+        let (first, second) = innovations.split_at(2 * columns);
+        let ((a, b), (c, d)) = (first.split_at(columns), second.split_at(columns));
+        let (rows, others) = self.sums.split_at_mut(shared * columns);
+        for (i, row) in rows.chunks_exact_mut(columns).enumerate() {
+            let left = (a[i], b[i], c[i], d[i]);
+            let right = a[i..].iter().zip(&b[i..]).zip(&c[i..]).zip(&d[i..]);
+            for (sum, (((a, b), c), d)) in row[i..].iter_mut().zip(right) {
+                *sum = *sum + left.0 * a + left.1 * b + left.2 * c + left.3 * d;
+            }
+        }
+        if shared < columns {
+            let (squares, neighbours) = others.split_at_mut(columns);
+            for one in [a, b, c, d] {
+                let tried = &one[shared..];
+                for (sum, value) in squares[shared..].iter_mut().zip(tried) {
+                    *sum += value * value;
+                }
+                let pairs = tried.iter().zip(&tried[1..]);
+                for (sum, (left, right)) in neighbours[shared..].iter_mut().zip(pairs) {
+                    *sum += left * right;
+                }
+            }
+        }
+    }
+
     /// Takes the incarnation's own level out of every other column.
     fn sweep_level(&mut self) {
-        let level: Vec<f64> = self.sums[..self.columns].to_vec();
-        for i in 1..self.columns {
-            for j in i..self.columns {
-                self.sums[i * self.columns + j] -= level[i] * level[j] / level[LEVEL];
+        let Layout { columns, shared } = self.layout;
+        let level: Vec<f64> = self.sums[..columns].to_vec();
+        for i in 1..columns {
+            let last = if i < shared {
+                columns
+            } else {
+                (i + 2).min(columns)
+            };
+            for j in i..last {
+                let place = self.layout.place(i, j);
+                self.sums[place] -= level[i] * level[j] / level[LEVEL];
             }
         }
         self.log_volume += 0.5 * (level[LEVEL].ln() + self.of(TIME, TIME).ln());

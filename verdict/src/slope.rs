@@ -12,7 +12,7 @@
 //! Levels are least squares rather than a median of pairwise slopes: what is robust here is the median inside each
 //! block. A median of slopes overlooks a rise late in the window, and would pass it.
 
-use crate::noise::{Noise, Point, Products, SHAPES, TIME, VALUE};
+use crate::noise::{Layout, Noise, Point, Products, SHAPES, TIME, VALUE};
 use crate::shape::{Candidate, Form, Reach, candidates};
 use crate::student::{Belief, Part};
 
@@ -27,6 +27,9 @@ const FAR_BELOW: f64 = 8.0;
 
 /// And so are all but this many.
 const MOST_MODELS: usize = 12;
+
+/// A fit this many nats below the best weighs less than rounding does.
+const WEIGHTLESS: f64 = 40.0;
 
 /// Growth over one window, as far as the data tell.
 #[derive(Clone, Debug)]
@@ -236,11 +239,10 @@ impl Problem {
 
     /// Each model that can be fitted, with the logarithm of its evidence over all noises.
     fn judged(&self, models: Vec<Model>, noises: &[Noise]) -> Vec<(Model, f64)> {
-        let solutions = self.solutions(&models, noises);
         let mut evidence: Vec<Vec<f64>> = vec![Vec::new(); models.len()];
-        for (model, solution) in &solutions {
-            evidence[*model].push(solution.log_likelihood);
-        }
+        self.each_fit(&models, noises, |model, _, fitted| {
+            evidence[model].push(fitted.log_likelihood);
+        });
         models
             .into_iter()
             .zip(evidence)
@@ -253,76 +255,129 @@ impl Problem {
             .collect()
     }
 
-    /// Every model under every noise, as far as it can be fitted.
+    /// Every model under every noise, as far as it can be fitted and weighs anything beside the best.
     fn solutions(&self, models: &[Model], noises: &[Noise]) -> Vec<(usize, Solution)> {
-        let mut forms: Vec<Form> = Vec::new();
-        for form in models.iter().flat_map(|model| &model.forms) {
-            if !forms.contains(form) {
-                forms.push(*form);
+        let mut best = f64::NEG_INFINITY;
+        let mut solutions = Vec::new();
+        self.each_fit(models, noises, |model, noise, fitted| {
+            best = best.max(fitted.log_likelihood);
+            if fitted.log_likelihood > best - WEIGHTLESS {
+                solutions.push((model, fitted.solution(noise)));
             }
-        }
-        let mut first = SHAPES;
-        let starts: Vec<usize> = forms
-            .iter()
-            .map(|form| {
-                let start = first;
-                first += form.columns();
-                start
-            })
-            .collect();
+        });
+        solutions
+    }
+
+    /// Fits every model under every noise; those that cannot be fitted are left out.
+    fn each_fit(
+        &self,
+        models: &[Model],
+        noises: &[Noise],
+        mut take: impl FnMut(usize, Noise, Fitted<'_>),
+    ) {
+        let design = Design::of(models);
         let rows: Vec<Vec<f64>> = self
             .tracks
             .iter()
             .enumerate()
-            .map(|(index, track)| {
-                let mut rows = Vec::with_capacity(track.len() * first);
-                for point in track {
-                    rows.extend([1.0, point.x, point.y]);
-                    for form in &forms {
-                        form.write(index, point, &mut rows);
-                    }
-                }
-                rows
-            })
+            .map(|(index, track)| design.rows(index, track))
             .collect();
         let asked: Vec<Asked> = models
             .iter()
-            .map(|model| {
-                let mut asked = Asked {
-                    columns: Vec::new(),
-                    growth: Vec::new(),
-                    log_chance: model.log_chance,
-                };
-                for form in &model.forms {
-                    if let Some(index) = forms.iter().position(|other| other == form) {
-                        asked
-                            .columns
-                            .extend(starts[index]..starts[index] + form.columns());
-                    }
-                    form.growth(self.reach, self.oldest, &mut asked.growth);
-                }
-                asked
-            })
+            .map(|model| Asked::of(model, &design, self.reach, self.oldest))
             .collect();
-        let mut solutions = Vec::new();
+        let mut kept: Vec<Vec<f64>> = Vec::new();
+        let mut memory = f64::NAN;
         for noise in noises {
+            if noise.memory != memory {
+                memory = noise.memory;
+                kept = self.tracks.iter().map(|track| noise.kept(track)).collect();
+            }
             let products: Vec<Products> = self
                 .tracks
                 .iter()
+                .zip(&kept)
                 .zip(&rows)
-                .map(|(track, rows)| noise.products(track, rows))
+                .map(|((track, kept), rows)| noise.products(track, kept, rows, design.layout))
                 .collect();
-            let mut total = Products::zero(first);
+            let mut total = Products::zero(design.layout);
             for one in &products {
                 total.add(one);
             }
+            let whitened = Whitened {
+                tracks: &self.tracks,
+                products: &products,
+                total: &total,
+            };
             for (index, asked) in asked.iter().enumerate() {
-                let solution = Solution::under(*noise, &self.tracks, &products, &total, asked);
-                solutions.extend(solution.map(|solution| (index, solution)));
+                if let Some(fitted) = Fitted::of(whitened, asked) {
+                    take(index, *noise, fitted);
+                }
             }
         }
-        solutions
     }
+}
+
+/// The columns of all forms of some models.
+struct Design {
+    /// Each with its first column.
+    forms: Vec<(Form, usize)>,
+    layout: Layout,
+}
+
+impl Design {
+    /// The forms that all models share come first. Where no model has more than one beside them, products of two others
+    /// are left out, which are most of what there is to multiply.
+    fn of(models: &[Model]) -> Self {
+        let mut common: Vec<Form> = models
+            .first()
+            .map_or(Vec::new(), |model| model.forms.clone());
+        common.retain(|form| models.iter().all(|model| model.forms.contains(form)));
+        let alone = models
+            .iter()
+            .all(|model| model.forms.len() <= common.len() + 1);
+        let mut forms = Vec::new();
+        let mut columns = SHAPES;
+        let mut add = |form: Form| {
+            if !forms.iter().any(|(other, _)| *other == form) {
+                forms.push((form, columns));
+                columns += form.columns();
+            }
+            columns
+        };
+        let mut shared = SHAPES;
+        for form in common {
+            shared = add(form);
+        }
+        for form in models.iter().flat_map(|model| &model.forms) {
+            add(*form);
+        }
+        let layout = Layout {
+            columns,
+            shared: if alone { shared } else { columns },
+        };
+        Self { forms, layout }
+    }
+
+    /// The columns of one track, point by point.
+    fn rows(&self, index: usize, track: &[Point]) -> Vec<f64> {
+        let mut rows = Vec::with_capacity(track.len() * self.layout.columns);
+        for point in track {
+            rows.extend([1.0, point.x, point.y]);
+            for (form, _) in &self.forms {
+                form.write(index, point, &mut rows);
+            }
+        }
+        rows
+    }
+}
+
+/// The tracks under one assumption about the noise.
+#[derive(Clone, Copy)]
+struct Whitened<'p> {
+    tracks: &'p [Vec<Point>],
+    products: &'p [Products],
+    total: &'p Products,
 }
 
 impl Model {
@@ -350,52 +405,85 @@ struct Asked {
     columns: Vec<usize>,
     growth: Vec<f64>,
     log_chance: f64,
+    /// Where the products of each column with time, with what was measured, and with each column up to itself are kept.
+    with_time: Vec<usize>,
+    with_value: Vec<usize>,
+    with_each_other: Vec<usize>,
 }
 
-/// The fit of one model under one assumption about the noise.
-struct Solution {
-    noise: Noise,
-    log_likelihood: f64,
-    growth: Part,
-    each: Vec<Part>,
-    between: f64,
-    /// The coefficients of the forms.
-    forms: Vec<f64>,
-}
-
-impl Solution {
-    fn under(
-        noise: Noise,
-        tracks: &[Vec<Point>],
-        products: &[Products],
-        total: &Products,
-        asked: &Asked,
-    ) -> Option<Self> {
-        let fitted = |ridge: f64| -> Option<(Joint, Vec<Own>, f64)> {
-            let joint = Joint::solve(total, asked, ridge)?;
-            let own: Vec<Own> = products
+impl Asked {
+    fn of(model: &Model, design: &Design, reach: Reach, oldest: f64) -> Self {
+        let mut columns = Vec::new();
+        let mut growth = Vec::new();
+        for form in &model.forms {
+            let known = design.forms.iter().find(|(other, _)| other == form);
+            columns.extend(known.map_or(0..0, |(_, first)| *first..first + form.columns()));
+            form.growth(reach, oldest, &mut growth);
+        }
+        let with = |other: usize| {
+            let places = columns
                 .iter()
-                .zip(tracks)
-                .map(|(products, track)| Own::fit(products, &joint, asked, track.len()))
-                .collect();
-            // Levels were scaled to one: below this lies rounding, not noise.
-            let rounding = 1e-18 * tracks.len() as f64;
-            let squares = own.iter().map(|own| own.squares).sum::<f64>() + rounding;
-            Some((joint, own, squares))
+                .map(|column| design.layout.place(other, *column));
+            places.collect::<Vec<usize>>()
         };
+        Self {
+            with_time: with(TIME),
+            with_value: with(VALUE),
+            with_each_other: (0..columns.len())
+                .flat_map(|i| (0..=i).map(move |j| (i, j)))
+                .map(|(i, j)| design.layout.place(columns[i], columns[j]))
+                .collect(),
+            log_chance: model.log_chance,
+            growth,
+            columns,
+        }
+    }
+}
+
+/// The fit of one model under one assumption about the noise, as far as it tells how likely both are.
+struct Fitted<'p> {
+    whitened: Whitened<'p>,
+    asked: &'p Asked,
+    joint: Joint,
+    own: Vec<Own>,
+    freedom: f64,
+    variance: f64,
+    spread: f64,
+    log_likelihood: f64,
+}
+
+impl<'p> Fitted<'p> {
+    fn of(whitened: Whitened<'p>, asked: &'p Asked) -> Option<Self> {
+        let Whitened {
+            tracks,
+            products,
+            total,
+        } = whitened;
         let coefficients = asked.columns.len() as f64;
         let all_freedom: f64 = tracks.iter().map(|track| track.len() as f64 - 2.0).sum();
         let freedom = all_freedom - coefficients;
         if freedom < 1.0 {
             return None;
         }
-        let (mut joint, mut own, mut squares) = fitted(0.0)?;
+        // Levels were scaled to one: below this lies rounding, not noise.
+        let rounding = 1e-18 * tracks.len() as f64;
+        let own_fits = |joint: &Joint| -> (Vec<Own>, f64) {
+            let own: Vec<Own> = products
+                .iter()
+                .map(|products| Own::fit(products, &joint.forms, asked))
+                .collect();
+            let squares = own.iter().map(|own| own.squares).sum::<f64>() + rounding;
+            (own, squares)
+        };
+        let mut joint = Joint::solve(total, asked, 0.0)?;
+        let (mut own, mut squares) = own_fits(&joint);
         let mut log_evidence = asked.log_chance;
         if coefficients > 0.0 {
             // The coefficients of forms are about as large as the signal's whole movement, which was scaled to one:
             // huge ones that cancel each other explain anything and mean nothing.
             let ridge = squares / freedom;
-            (joint, own, squares) = fitted(ridge)?;
+            joint = Joint::solve(total, asked, ridge)?;
+            (own, squares) = own_fits(&joint);
             squares += ridge * joint.forms.iter().map(|value| value * value).sum::<f64>();
             log_evidence -= joint.log_occam(total, ridge);
         }
@@ -403,10 +491,34 @@ impl Solution {
         let spread = between_variance(&own, joint.slope, variance);
         let log_likelihood = log_evidence - all_freedom / 2.0 * squares.ln() - total.log_volume
             + log_likelihood_of_slopes(&own, joint.slope, variance, spread);
+        Some(Self {
+            whitened,
+            asked,
+            joint,
+            own,
+            freedom,
+            variance,
+            spread,
+            log_likelihood,
+        })
+        .filter(|fitted| fitted.log_likelihood.is_finite())
+    }
 
-        let influence: f64 = own.iter().map(|own| own.influence.powi(2)).sum();
+    /// The growth of all incarnations together and of each.
+    fn solution(self, noise: Noise) -> Solution {
+        let Self {
+            joint,
+            freedom,
+            variance,
+            ..
+        } = self;
+        let products = self.whitened.products;
+        let influence: f64 = products
+            .iter()
+            .map(|products| joint.influence(products, self.asked).powi(2))
+            .sum();
         let within = variance * joint.growth_variance;
-        let across = spread * influence;
+        let across = self.spread * influence;
         let across_freedom = (1.0 / influence - 1.0).max(1.0);
         let growth = Part {
             share: 1.0,
@@ -415,20 +527,56 @@ impl Solution {
             freedom: (within + across).powi(2)
                 / (within.powi(2) / freedom + across.powi(2) / across_freedom),
         };
-        let each = own
+        let formed: f64 = joint
+            .forms
             .iter()
-            .map(|own| own.growth(variance, freedom))
+            .zip(&self.asked.growth)
+            .map(|(a, b)| a * b)
+            .sum();
+        let each = self
+            .own
+            .iter()
+            .zip(products)
+            .zip(self.whitened.tracks)
+            .map(|((own, products), track)| {
+                // The larger of its own noise and everybody's: a quiet stretch of one pod proves little, and neither do
+                // quiet neighbours of a noisy one.
+                let own_freedom = track.len() as f64 - 2.0;
+                let own_variance = own.squares / own_freedom;
+                let (larger, freedom) = if own_variance > variance {
+                    (own_variance, own_freedom)
+                } else {
+                    (variance, freedom)
+                };
+                let formed_variance = joint.formed_variance(products, self.asked);
+                Part {
+                    share: 1.0,
+                    centre: own.slope + formed,
+                    scale: (larger / own.information + variance * formed_variance).sqrt(),
+                    freedom,
+                }
+            })
             .collect();
-        Some(Self {
+        Solution {
             noise,
-            log_likelihood,
+            log_likelihood: self.log_likelihood,
             growth,
             each,
             between: across / (within + across),
             forms: joint.forms,
-        })
-        .filter(|solution| solution.log_likelihood.is_finite())
+        }
     }
+}
+
+/// What a fit says about growth.
+struct Solution {
+    noise: Noise,
+    log_likelihood: f64,
+    growth: Part,
+    each: Vec<Part>,
+    between: f64,
+    /// The coefficients of the forms.
+    forms: Vec<f64>,
 }
 
 /// The coefficients that the incarnations share: even growth, and those of the forms.
@@ -495,83 +643,63 @@ impl Joint {
     }
 }
 
+impl Joint {
+    /// By how much the growth moves when the slope of one incarnation moves by one.
+    fn influence(&self, products: &Products, asked: &Asked) -> f64 {
+        let of_forms = asked.with_time.iter().zip(&self.lever[1..]);
+        self.lever[0] * products.of(TIME, TIME)
+            + of_forms
+                .map(|(place, lever)| lever * products.at(*place))
+                .sum::<f64>()
+    }
+
+    /// The variance of one incarnation's growth that comes from the forms, for noise of variance one.
+    fn formed_variance(&self, products: &Products, asked: &Asked) -> f64 {
+        let information = products.of(TIME, TIME);
+        let lever: Vec<f64> = asked
+            .with_time
+            .iter()
+            .zip(&asked.growth)
+            .map(|(place, growth)| growth - products.at(*place) / information)
+            .collect();
+        lever
+            .iter()
+            .zip(&self.covariance)
+            .map(|(left, row)| left * lever.iter().zip(row).map(|(a, b)| a * b).sum::<f64>())
+            .sum()
+    }
+}
+
 /// One incarnation by itself, with the shared forms taken out.
 struct Own {
     slope: f64,
     information: f64,
     squares: f64,
-    freedom: f64,
-    /// What the forms add to its growth.
-    formed: f64,
-    /// The variance of its growth that comes from the forms, for noise of variance one.
-    formed_variance: f64,
-    /// By how much the shared growth moves when its slope moves by one.
-    influence: f64,
 }
 
 impl Own {
-    fn fit(products: &Products, joint: &Joint, asked: &Asked, blocks: usize) -> Self {
+    fn fit(products: &Products, forms: &[f64], asked: &Asked) -> Self {
         let information = products.of(TIME, TIME);
-        let forms = || asked.columns.iter().copied().zip(&joint.forms);
-        let sy = products.of(TIME, VALUE)
-            - forms()
-                .map(|(column, value)| value * products.of(TIME, column))
-                .sum::<f64>();
+        let mut formed = 0.0;
+        for (place, value) in asked.with_time.iter().zip(forms) {
+            formed += value * products.at(*place);
+        }
+        let sy = products.of(TIME, VALUE) - formed;
         let mut yy = products.of(VALUE, VALUE);
-        for (column, value) in forms() {
-            yy -= 2.0 * value * products.of(column, VALUE);
-            for (other, factor) in forms() {
-                yy += value * factor * products.of(column, other);
+        let mut places = asked.with_each_other.iter();
+        for (index, (with_value, value)) in asked.with_value.iter().zip(forms).enumerate() {
+            yy -= 2.0 * value * products.at(*with_value);
+            for (factor, place) in forms[..index].iter().zip(&mut places) {
+                yy += 2.0 * value * factor * products.at(*place);
+            }
+            if let Some(place) = places.next() {
+                yy += value * value * products.at(*place);
             }
         }
-        let lever: Vec<f64> = asked
-            .columns
-            .iter()
-            .zip(&asked.growth)
-            .map(|(column, growth)| growth - products.of(TIME, *column) / information)
-            .collect();
-        let formed_variance = lever
-            .iter()
-            .zip(&joint.covariance)
-            .map(|(left, row)| left * lever.iter().zip(row).map(|(a, b)| a * b).sum::<f64>())
-            .sum();
-        let influence = joint.lever[0] * information
-            + asked
-                .columns
-                .iter()
-                .zip(&joint.lever[1..])
-                .map(|(column, lever)| lever * products.of(TIME, *column))
-                .sum::<f64>();
         Self {
             slope: sy / information,
             information,
             squares: (yy - sy * sy / information).max(0.0),
-            freedom: blocks as f64 - 2.0,
-            formed: joint
-                .forms
-                .iter()
-                .zip(&asked.growth)
-                .map(|(a, b)| a * b)
-                .sum(),
-            formed_variance,
-            influence,
-        }
-    }
-
-    /// The larger of its own noise and everybody's: a quiet stretch of one pod proves little, and neither do quiet
-    /// neighbours of a noisy one.
-    fn growth(&self, shared_variance: f64, shared_freedom: f64) -> Part {
-        let own_variance = self.squares / self.freedom;
-        let (variance, freedom) = if own_variance > shared_variance {
-            (own_variance, self.freedom)
-        } else {
-            (shared_variance, shared_freedom)
-        };
-        Part {
-            share: 1.0,
-            centre: self.slope + self.formed,
-            scale: (variance / self.information + shared_variance * self.formed_variance).sqrt(),
-            freedom,
         }
     }
 }
