@@ -12,7 +12,7 @@ pub(crate) fn independent_samples(samples: &[Sample]) -> f64 {
     if count < 3.0 {
         return count.min(1.0);
     }
-    let mean = samples.iter().map(|sample| sample.v / count).sum::<f64>();
+    let mean = mean(samples);
     let variance: f64 = samples.iter().map(|sample| (sample.v - mean).powi(2)).sum();
     let covariance: f64 = samples
         .windows(2)
@@ -42,8 +42,7 @@ pub(crate) fn independent_samples_of(series: &[&[Sample]], step_seconds: f64) ->
     let mut deviations: Vec<(f64, f64)> = series
         .iter()
         .flat_map(|samples| {
-            let count = samples.len() as f64;
-            let mean = samples.iter().map(|sample| sample.v / count).sum::<f64>();
+            let mean = mean(samples);
             samples
                 .iter()
                 .map(move |sample| ((sample.t / step_seconds).floor(), sample.v - mean))
@@ -73,6 +72,18 @@ pub(crate) fn independent_samples_of(series: &[&[Sample]], step_seconds: f64) ->
     (each / (1.0 + (at_once - 1.0) * common.clamp(0.0, 1.0))).max(1.0)
 }
 
+/// The mean, from the first value on, so that values which never change have just that mean: what rounding leaves of
+/// them would look like the slowest wander there is.
+pub(crate) fn mean(samples: &[Sample]) -> f64 {
+    let count = samples.len() as f64;
+    let first = samples.first().map_or(0.0, |sample| sample.v);
+    first
+        + samples
+            .iter()
+            .map(|sample| (sample.v - first) / count)
+            .sum::<f64>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +106,16 @@ mod tests {
     fn an_alternating_series_is_worth_no_more_than_its_number() {
         let alternating = series((0..300).map(|i| f64::from(i % 2)));
         assert!((independent_samples(&alternating) - 300.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn values_that_never_change_are_worth_their_number_in_any_unit() {
+        for value in [14.0, 14_000.0, 0.1, 1e-3] {
+            let constant = series((0..67).map(|_| value));
+            assert_eq!(independent_samples(&constant), 67.0, "{value}");
+            let together = independent_samples_of(&[&constant, &constant], 1.0);
+            assert_eq!(together, 134.0, "{value}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use crate::autocorrelation::independent_samples;
+use crate::autocorrelation::{independent_samples, mean};
 use crate::bound::worst_of;
 use crate::criterion::Delta;
 use crate::judgement::{Interval, Judgement, Outcome};
@@ -201,7 +201,7 @@ fn difference(before: &[Sample], after: &[Sample]) -> Option<(f64, Interval)> {
 
 fn doubt(samples: &[Sample]) -> (f64, f64) {
     let count = samples.len() as f64;
-    let mean = samples.iter().map(|sample| sample.v / count).sum::<f64>();
+    let mean = mean(samples);
     let squares: f64 = samples.iter().map(|sample| (sample.v - mean).powi(2)).sum();
     let independent = independent_samples(samples).clamp(1.5, count);
     // Of few independent samples the spread is seen too small, by the same share as the mean is seen too well.
@@ -249,6 +249,24 @@ mod tests {
     fn it_fails_in_both_directions() {
         assert_eq!(judged(ends_at(23.0)).outcome, Outcome::Failed);
         assert_eq!(judged(ends_at(17.0)).outcome, Outcome::Failed);
+    }
+
+    #[test]
+    fn levels_that_never_change_leave_no_doubt_in_any_unit() {
+        for unit in [1.0, 1_000.0, 1_048_576.0] {
+            let mut series = ends_at(22.5);
+            for sample in series.iter_mut().flat_map(|one| &mut one.samples) {
+                sample.v *= unit;
+            }
+            let within = format!("{}", 5.0 * unit).parse().expect("a quantity");
+            let delta = Delta {
+                signal: Signal::Tasks,
+                within,
+            };
+            let run = still(&[("worker", 2)], series);
+            let judgement = crate::judge(&CriterionKind::Delta(delta), &run);
+            assert_eq!(judgement.outcome, Outcome::Passed, "{}", judgement.sentence);
+        }
     }
 
     #[test]

@@ -101,13 +101,26 @@ prop_compose! {
     }
 }
 
+fn texture() -> impl Strategy<Value = Texture> {
+    prop_oneof![
+        1 => Just(Texture::Exact),
+        3 => (0.0..5.0_f64, 0.0..0.95_f64).prop_map(|(deviation, correlation)| {
+            Texture::Wandering { deviation, correlation }
+        }),
+        1 => (1.0..10.0_f64, 10.0..100.0_f64).prop_map(|(height, period_seconds)| {
+            Texture::Sawtooth { height, period_seconds }
+        }),
+    ]
+}
+
 prop_compose! {
     fn soak()(
         seed in any::<u64>(),
         workers in 1..5_u32,
         leak in 0.0..2.0_f64,
         gains in prop_oneof![Just(0.0), -5.0..20.0_f64],
-        deviation in prop_oneof![Just(0.0), 0.0..5.0_f64],
+        first in prop_oneof![Just(0.0), -5.0..20.0_f64],
+        texture in texture(),
         kills in option::of(Just((30.0, 60.0))),
     ) -> Run {
         Soak {
@@ -116,8 +129,9 @@ prop_compose! {
             step: 5.0,
             leak_per_rebalance: (0.0, leak),
             all_workers_gain: gains,
+            first_worker_gains: first,
             kill_every: kills,
-            texture: Texture::Wandering { deviation, correlation: 0.7 },
+            texture,
             ..Soak::tasks()
         }
         .run(seed)
@@ -125,13 +139,21 @@ prop_compose! {
 }
 
 fn criteria() -> Vec<CriterionKind> {
-    let quantity = |text: &str| text.parse::<Quantity>().expect("a quantity");
+    criteria_scaled(1.0)
+}
+
+/// The same criteria for a signal in units a `factor` smaller: percentages stay, what is in the signal's unit does not.
+fn criteria_scaled(factor: f64) -> Vec<CriterionKind> {
+    let quantity = |value: f64| {
+        let text = format!("{}", value * factor);
+        text.parse::<Quantity>().expect("a quantity")
+    };
     let signal = Signal::Tasks;
     vec![
         CriterionKind::Growth(Growth {
             signal,
             max_percent: Some(5.0),
-            max_absolute: Some(quantity("3")),
+            max_absolute: Some(quantity(3.0)),
         }),
         CriterionKind::Growth(Growth {
             signal,
@@ -146,29 +168,29 @@ fn criteria() -> Vec<CriterionKind> {
         }),
         CriterionKind::Increase(Increase {
             query: "lost_total".to_owned(),
-            max: 10.0,
+            max: 10.0 * factor,
             durable: false,
         }),
         CriterionKind::Increase(Increase {
             query: "lost_total".to_owned(),
-            max: 10.0,
+            max: 10.0 * factor,
             durable: true,
         }),
         CriterionKind::Threshold(Threshold {
             query: "latency".to_owned(),
-            max: Some(15.0),
+            max: Some(15.0 * factor),
             min: None,
             over: None,
         }),
         CriterionKind::Threshold(Threshold {
             query: "latency".to_owned(),
-            max: Some(15.0),
+            max: Some(15.0 * factor),
             min: None,
             over: Some("p90".to_owned()),
         }),
         CriterionKind::Delta(Delta {
             signal,
-            within: quantity("5"),
+            within: quantity(5.0),
         }),
     ]
 }
@@ -216,6 +238,27 @@ fn shifted(run: &Run, by: f64) -> Run {
     for event in &mut run.events {
         event.at += by;
         event.recovered_at = event.recovered_at.map(|at| at + by);
+    }
+    run
+}
+
+fn scaled(run: &Run, factor: f64) -> Run {
+    let mut run = run.clone();
+    for sample in run.series.iter_mut().flat_map(|one| &mut one.samples) {
+        sample.v *= factor;
+    }
+    for component in &mut run.components {
+        component.memory_limit_bytes = component.memory_limit_bytes.map(|limit| limit * factor);
+    }
+    run
+}
+
+/// Every sample of every pod higher by what has leaked since the window's start, `extra` over its length.
+fn leaking(run: &Run, extra: f64) -> Run {
+    let mut run = run.clone();
+    let (start, length) = (run.window.start, run.window.end - run.window.start);
+    for sample in run.series.iter_mut().flat_map(|one| &mut one.samples) {
+        sample.v += extra * (sample.t - start) / length;
     }
     run
 }
@@ -290,20 +333,28 @@ proptest! {
     }
 
     #[test]
-    fn more_growth_never_turns_failed_into_passed(run in soak(), extra in 0.0..30.0_f64) {
-        let grown = Run {
-            series: run.series.iter().map(|one| IncarnationSeries {
-                samples: one.samples.iter().map(|sample| Sample {
-                    v: sample.v + extra * (sample.t - run.window.start) / 300.0,
-                    ..*sample
-                }).collect(),
-                ..one.clone()
-            }).collect(),
-            ..run.clone()
-        };
+    fn the_unit_makes_no_difference(
+        run in soak(),
+        factor in prop_oneof![Just(1000.0), Just(0.001), (-20..40_i32).prop_map(|power| 2_f64.powi(power))],
+    ) {
+        let other = scaled(&run, factor);
+        for (criterion, in_other) in criteria().iter().zip(&criteria_scaled(factor)) {
+            let (one, two) = (judge(criterion, &run), judge(in_other, &other));
+            prop_assert_eq!(one.outcome, two.outcome, "{} {}", one.sentence, two.sentence);
+            let unit = if one.unit == "%" { 1.0 } else { factor };
+            let same = |a: Option<f64>, b: Option<f64>| near(a, b.map(|value| value / unit));
+            prop_assert!(same(one.estimate, two.estimate));
+            prop_assert!(same(one.interval.map(|i| i.low), two.interval.map(|i| i.low)));
+            prop_assert!(same(one.interval.map(|i| i.high), two.interval.map(|i| i.high)));
+        }
+    }
+
+    #[test]
+    fn a_leak_on_top_never_turns_failed_into_passed(run in soak(), extra in 0.0..30.0_f64) {
+        let grown = leaking(&run, extra);
         for criterion in &criteria()[..3] {
             if judge(criterion, &run).outcome == Outcome::Failed {
-                prop_assert_ne!(judge(criterion, &grown).outcome, Outcome::Passed);
+                prop_assert_ne!(judge(criterion, &grown).outcome, Outcome::Passed, "{:?}", criterion);
             }
         }
     }
