@@ -38,6 +38,8 @@ mod trend;
 mod wording;
 
 #[cfg(test)]
+mod coverage;
+#[cfg(test)]
 mod error_rates;
 #[cfg(test)]
 mod invariants;
