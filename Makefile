@@ -74,6 +74,13 @@ lab: ## How often the judges err on labelled runs, beside what people do today (
 bench: ## What judging costs against reading the same file, and how that grows
 	@cargo bench --quiet --locked --package soak-verdict
 
+FUZZ_MINUTES ?= 60
+
+.PHONY: fuzz
+fuzz: ## Input that makes no sense, for FUZZ_MINUTES (60): the judges neither panic nor hang
+	@mkdir -p $(CARGO_TARGET_DIR)/fuzz
+	@cargo run --quiet --locked --profile fuzz --package soak-verdict-lab -- fuzz --minutes $(FUZZ_MINUTES) --keep $(CARGO_TARGET_DIR)/fuzz
+
 ##@ The cluster
 
 .PHONY: cluster-up

@@ -5,22 +5,28 @@
 
 mod baseline;
 mod dice;
+mod fuzz;
 mod kinds;
+mod odd;
 mod scene;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use soak_verdict::{Outcome, Recording};
 
 use crate::dice::Dice;
+use crate::fuzz::Fuzz;
 use crate::kinds::KINDS;
 use crate::scene::{Leak, Scene};
 
 /// Judges labelled runs and prints how often that was right.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Options {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Twins of each kind.
     #[arg(long, default_value_t = 20)]
     runs: u64,
@@ -41,6 +47,11 @@ struct Options {
 /// Advice of more than this many seconds is not tried: it would take the laboratory too long.
 const LONGEST_RERUN: f64 = 4.0 * 86_400.0;
 
+#[derive(Subcommand)]
+enum Command {
+    Fuzz(Fuzz),
+}
+
 /// One judged run.
 struct Case {
     kind: usize,
@@ -56,6 +67,9 @@ struct Case {
 
 fn main() {
     let options = Options::parse();
+    if let Some(Command::Fuzz(fuzz)) = &options.command {
+        return fuzz.run();
+    }
     let chosen: Vec<usize> = (0..KINDS.len())
         .filter(|i| KINDS[*i].name.contains(&options.only))
         .collect();
