@@ -26,6 +26,12 @@ pub(crate) fn judge(recovery: &Recovery, run: &Run) -> Judgement {
         samples: times.len(),
         ..Judgement::inconclusive(String::new())
     };
+    if !(1.0..=100.0).contains(&recovery.percentile) {
+        return Judgement {
+            sentence: "the percentile of recovery must lie between 1 and 100.".to_owned(),
+            ..judged
+        };
+    }
     if times.is_empty() {
         return Judgement {
             sentence: "there was no chaos event to recover from.".to_owned(),
@@ -178,6 +184,14 @@ mod tests {
             "{}",
             judgement.sentence
         );
+    }
+
+    #[test]
+    fn a_percentile_that_is_none_is_never_a_pass() {
+        for percentile in [f64::NAN, 0.0, -5.0, 100.5, f64::INFINITY] {
+            let judgement = judged(percentile, &[Some(1.0); 100]);
+            assert_eq!(judgement.outcome, Outcome::Inconclusive, "{percentile}");
+        }
     }
 
     #[test]

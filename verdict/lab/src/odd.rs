@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use soak_verdict::{
     ChaosEvent, Component, CriterionKind, Delta, Growth, IncarnationSeries, Increase, Quantity,
-    Run, Sample, Signal, Span, Threshold, Trend, Window,
+    Recovery, Run, Sample, Signal, Span, Threshold, Trend, Window,
 };
 
 use crate::dice::Dice;
@@ -133,7 +133,7 @@ pub(crate) fn criterion(dice: &mut Dice) -> CriterionKind {
         _ => Span::from_seconds(dice.one_of(&[3_600, 86_400])),
     };
     let signal = dice.one_of(&[Signal::Tasks, Signal::Memory]);
-    match dice.below(8) {
+    match dice.below(9) {
         0..=2 => CriterionKind::Growth(Growth {
             signal,
             max_percent: dice.chance(0.7).then(|| limit(dice)),
@@ -161,6 +161,10 @@ pub(crate) fn criterion(dice: &mut Dice) -> CriterionKind {
             over: dice
                 .chance(0.6)
                 .then(|| dice.one_of(PERCENTILES).to_owned()),
+        }),
+        7 => CriterionKind::Recovery(Recovery {
+            max: span(dice),
+            percentile: limit(dice),
         }),
         _ => CriterionKind::Delta(Delta {
             signal,
@@ -471,6 +475,7 @@ fn text(dice: &mut Dice) -> String {
             CriterionKind::Threshold(_) => {
                 "\"threshold\":{\"query\":\"q\",\"max\":5,\"over\":\"p9\"}".to_owned()
             }
+            CriterionKind::Recovery(_) => "\"recovery\":{\"max\":\"15s\"}".to_owned(),
             CriterionKind::Increase(_) => "\"increase\":{\"query\":\"q\"}".to_owned(),
             CriterionKind::Trend(_) => {
                 "\"trend\":{\"signal\":\"Tasks\",\"horizon\":\"1h\",\"window\":\"10m\"}".to_owned()
