@@ -44,10 +44,9 @@ pub(crate) fn judge(recovery: &Recovery, run: &Run) -> Judgement {
         (times.last().copied(), times.last().copied())
     } else {
         let (low, high) = ranks(all, share);
-        (
-            low.and_then(|rank| nth(&times, rank)),
-            high.and_then(|rank| nth(&times, rank)),
-        )
+        // No recovery takes less than no time, which is where a percentile of few events may lie.
+        let low = low.and_then(|rank| nth(&times, rank)).unwrap_or(0.0);
+        (Some(low), high.and_then(|rank| nth(&times, rank)))
     };
     let outcome = if low.is_some_and(|low| low > limit) {
         Outcome::Failed
@@ -73,7 +72,7 @@ pub(crate) fn judge(recovery: &Recovery, run: &Run) -> Judgement {
         (Some(low), Some(high)) if low == high => String::new(),
         (low, high) => format!(
             " (interval {} to {})",
-            bound(low, "0s"),
+            bound(low, "unknown"),
             bound(high, "unknown")
         ),
     };
@@ -192,6 +191,16 @@ mod tests {
             let judgement = judged(percentile, &[Some(1.0); 100]);
             assert_eq!(judgement.outcome, Outcome::Inconclusive, "{percentile}");
         }
+    }
+
+    #[test]
+    fn a_pass_has_an_interval_however_few_events_there_are() {
+        let judgement = judged(1.0, &[Some(5.0)]);
+        assert_eq!(judgement.outcome, Outcome::Passed);
+        assert_eq!(
+            judgement.interval.map(|i| (i.low, i.high)),
+            Some((0.0, 5.0))
+        );
     }
 
     #[test]
