@@ -22,6 +22,9 @@ pub(crate) const FEWEST_BLOCKS: usize = 3;
 /// How many forms may be at work at once.
 const MOST_FORMS: usize = 4;
 
+/// A form that moves the signal by less than this share of its whole movement says nothing of its course.
+const SLIGHT: f64 = 0.05;
+
 /// A model this many nats below the best is left out of the final mixture.
 const FAR_BELOW: f64 = 8.0;
 
@@ -160,13 +163,17 @@ impl Problem {
             .iter()
             .filter(|(model, _)| *model == likeliest)
             .max_by(|a, b| a.1.log_likelihood.total_cmp(&b.1.log_likelihood))?;
-        let mut first = 0;
-        let forms = models[likeliest].forms.iter().map(|form| {
-            let sign = best.forms.get(first).map_or(0.0, |value| value.signum());
-            first += form.columns();
-            (*form, sign)
-        });
-        let forms = forms.collect();
+        let mut left = best.forms.as_slice();
+        let mut forms = Vec::new();
+        for form in &models[likeliest].forms {
+            let (own, others) = left.split_at_checked(form.columns())?;
+            left = others;
+            let size = own.iter().map(|value| value.abs()).fold(0.0, f64::max);
+            // Where there is no noise at all, rounding is all that a form may explain.
+            if size > SLIGHT {
+                forms.push((*form, own[0].signum()));
+            }
+        }
         Some(Fit {
             growth: mixed(&|solution| solution.growth),
             each: (0..self.tracks.len())
