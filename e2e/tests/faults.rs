@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::DeleteParams;
 use kube::{Api, Client, ResourceExt};
 use soak_api::verdict::Outcome;
-use soak_api::{Phase, Prometheus, SoakOutcome, SoakTestStatus};
+use soak_api::{HealthBreach, Phase, Prometheus, SoakOutcome, SoakTestStatus};
 use soak_e2e::{
     Namespace, Nodes, Probe, Soak, came_to, client, criterion, kubectl, kubectl_with_input,
     prometheus_image, say, small, span, wait_until,
@@ -31,8 +31,17 @@ fn ended_in_time(status: &SoakTestStatus) {
     );
 }
 
-/// It Failed by health alone, and the message, the breach and the sentence name the pod and the reason.
+/// It Failed by health alone, and the message, the first breach and the sentence name the pod and the reason.
 fn failed_by_health(status: &SoakTestStatus, pod: &str, reason: &str) {
+    let breaches = breaches_told(status, pod, reason);
+    let breach = breaches
+        .first()
+        .unwrap_or_else(|| panic!("no breach of {pod}: {:?}", status.breaches));
+    assert_eq!(breach.reason, reason, "{breach:?}");
+}
+
+/// The breaches of the pod, first one first, where health alone Failed and its sentence names the pod and the reason.
+fn breaches_told<'s>(status: &'s SoakTestStatus, pod: &str, reason: &str) -> Vec<&'s HealthBreach> {
     came_to(status, SoakOutcome::Failed);
     let health = criterion(status, "health");
     assert_eq!(health.outcome, Outcome::Failed, "{}", health.sentence);
@@ -46,13 +55,8 @@ fn failed_by_health(status: &SoakTestStatus, pod: &str, reason: &str) {
         "{}",
         status.message
     );
-    let breaches = &status.breaches;
-    assert!(
-        breaches
-            .iter()
-            .any(|breach| breach.pod == pod && breach.reason == reason),
-        "no breach of {pod} by {reason}: {breaches:?}"
-    );
+    let breaches = status.breaches.iter();
+    breaches.filter(|breach| breach.pod == pod).collect()
 }
 
 /// A soak that is being judged, and one of its workers.
@@ -71,12 +75,15 @@ async fn soaking(namespace: &Namespace, name: &str) -> (Soak, Pod) {
     (soak, worker)
 }
 
+fn containers(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let statuses = pod.status.iter();
+    statuses.flat_map(|status| status.container_statuses.iter().flatten())
+}
+
 fn container_restarts(pod: &Pod) -> i32 {
-    let statuses = pod
-        .status
-        .iter()
-        .flat_map(|status| status.container_statuses.iter().flatten());
-    statuses.map(|container| container.restart_count).sum()
+    containers(pod)
+        .map(|container| container.restart_count)
+        .sum()
 }
 
 async fn restarted(client: &Client, pod: &Pod, times: i32) -> Pod {
@@ -288,10 +295,10 @@ async fn a_worker_that_keeps_crashing_fails_health_with_its_termination_reason()
     );
 }
 
-fn last_end(pod: &Pod) -> Option<String> {
-    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    let state = |status: &ContainerStatus| status.last_state.as_ref()?.terminated.clone();
-    statuses.iter().find_map(state)?.reason
+fn last_end(pod: &Pod) -> Option<&str> {
+    let mut ends =
+        containers(pod).filter_map(|container| container.last_state.as_ref()?.terminated.as_ref());
+    ends.find_map(|end| end.reason.as_deref())
 }
 
 /// Makes the pod use twice the memory that it may, until its kubelet says so. A container runtime under load learns of
@@ -305,14 +312,17 @@ async fn exhaust(client: &Client, pod: &Pod) {
         256 * 1024 * 1024
     );
     wait_until("OOMKilled", Duration::from_secs(45), async || {
-        match pods.get(&name).await.map(|pod| last_end(&pod)) {
-            Ok(Some(reason)) if reason == "OOMKilled" => Probe::Done(()),
-            Ok(end) => {
+        match pods.get(&name).await {
+            Ok(pod) if last_end(&pod) == Some("OOMKilled") => Probe::Done(()),
+            Ok(pod) => {
                 let request = http::Request::post(&path).body(Vec::new()).unwrap();
                 let asked = client.request_text(request);
                 // The answer may die with it.
                 let answer = tokio::time::timeout(Duration::from_secs(2), asked).await;
-                Probe::Waiting(format!("it last ended by {end:?}, asked: {answer:?}"))
+                Probe::Waiting(format!(
+                    "it last ended by {:?}, asked: {answer:?}",
+                    last_end(&pod)
+                ))
             }
             Err(error) => Probe::Never(error.to_string()),
         }
@@ -327,5 +337,18 @@ async fn a_worker_that_runs_out_of_memory_fails_health_as_such() {
     let (soak, worker) = soaking(&namespace, "hungry").await;
     exhaust(&client, &worker).await;
     let status = soak.ends().await;
-    failed_by_health(&status, &worker.name_any(), "OOMKilled");
+    // Each breach says what the kubelet said, and one at least that it was memory.
+    let breaches = breaches_told(&status, &worker.name_any(), "OOMKilled");
+    let said = |breach: &HealthBreach| (breach.reason.clone(), breach.detail.clone());
+    let memory = ("OOMKilled".to_owned(), "exit code 137".to_owned());
+    let unexplained = (
+        "ContainerRestarted".to_owned(),
+        "Error, exit code 137".to_owned(),
+    );
+    let said: Vec<_> = breaches.into_iter().map(said).collect();
+    assert!(said.contains(&memory), "{said:?}");
+    assert!(
+        said.iter().all(|one| *one == memory || *one == unexplained),
+        "{said:?}"
+    );
 }
