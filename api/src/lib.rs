@@ -53,8 +53,8 @@ pub use soak_verdict as verdict;
 pub use soak_verdict::{Criterion, CriterionKind, Quantity, Signal, Span};
 pub use soaktest::{Cleanup, Metrics, Prometheus, SoakTest, SoakTestSpec, WorkloadCleanup};
 pub use status::{
-    ChaosStatus, ComponentStatus, CriterionResult, EventRecord, EventResult, GrowthRow,
-    HealthBreach, JournalStatus, PendingIntent, Phase, PhaseTimes, Presence, Recovering,
+    ChaosStatus, ComponentStatus, CriterionResult, Estimate, EventRecord, EventResult, FailedFast,
+    GrowthRow, HealthBreach, JournalStatus, PendingIntent, Phase, PhaseTimes, Presence, Recovering,
     SoakOutcome, SoakTestStatus,
 };
 pub use workload::{Leak, LeakMode, Producers, Simulation, Workers, Workload};

@@ -56,6 +56,16 @@ pub struct SoakTestStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "optional_instant")]
     pub drained_at: Option<Timestamp>,
+    /// What the criteria measured so far, while the soak runs: advice, not a verdict.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub estimates: Vec<Estimate>,
+    /// How many of the planned looks, at which a criterion may fail fast, are behind us.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub looks: u32,
+    /// The criterion that ended the soak before its time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_fast: Option<FailedFast>,
     /// The verdict, criterion by criterion; health and evidence first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 40))]
@@ -318,6 +328,40 @@ pub struct JournalStatus {
     pub entries: u32,
 }
 
+/// What one criterion measured so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Estimate {
+    /// The criterion's name.
+    pub criterion: String,
+    /// The component that is nearest to its limit, or beyond.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub component: String,
+    /// What was measured, in `unit`.
+    pub estimate: f64,
+    /// Its 95 % interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
+    /// What it is held against.
+    pub limit: f64,
+    /// The unit of estimate, interval and limit.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+}
+
+/// The criterion that ended the soak before its time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedFast {
+    /// Its name.
+    pub criterion: String,
+    /// When it was looked at.
+    #[schemars(schema_with = "instant")]
+    pub at: Timestamp,
+    /// What was seen.
+    pub sentence: String,
+}
+
 /// What one criterion came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -396,6 +440,14 @@ impl From<Outcome> for SoakOutcome {
             Outcome::Inconclusive => Self::Inconclusive,
         }
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// An RFC 3339 instant, with fractions of a second.

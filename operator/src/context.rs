@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::facts::PodFacts;
 use crate::journal::Journal;
+use crate::judge::Looking;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::workload::Images;
@@ -44,6 +45,9 @@ pub(crate) struct Memory {
     pub(crate) journal: Option<Arc<Journal>>,
     /// Why the workload could not be created when that was last tried.
     pub(crate) undeployable: Option<String>,
+    /// What became of the look that was begun last.
+    pub(crate) looking: Looking,
+    pub(crate) looked_at: Option<Timestamp>,
     asked_at: Option<Timestamp>,
 }
 

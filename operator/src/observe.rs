@@ -13,6 +13,7 @@ use crate::context::{Context, Error, belongs_to};
 use crate::decide::LAST_CALL;
 use crate::facts::PodFact;
 use crate::journal::{Journal, JournalError};
+use crate::judge::Looking;
 use crate::{judge, record, workload};
 
 /// How long judging may take before it is begun anew.
@@ -42,6 +43,8 @@ pub(crate) struct Observed {
     pub(crate) undeployable: Option<String>,
     /// Whether Prometheus answers; `None` where it was not asked this time.
     pub(crate) metrics: Option<Result<(), String>>,
+    /// What the soak comes to so far.
+    pub(crate) looking: Looking,
     /// The verdict; `None` outside of judging.
     pub(crate) judged: Option<Result<Vec<CriterionResult>, String>>,
 }
@@ -49,7 +52,7 @@ pub(crate) struct Observed {
 /// Reads the pods from the watch, the journal from memory or the cluster, and asks Prometheus where it is time to.
 pub(crate) async fn observe(
     test: &SoakTest,
-    ctx: &Context,
+    ctx: &Arc<Context>,
     now: Timestamp,
 ) -> Result<Observed, Error> {
     let key = (test.namespace().unwrap_or_default(), test.name_any());
@@ -62,6 +65,10 @@ pub(crate) async fn observe(
     let judged = match (status.phase, &journal) {
         (Phase::Judging, Ok(journal)) => Some(judged(test, journal, ctx, now).await),
         _ => None,
+    };
+    let looking = match (status.phase, &journal) {
+        (Phase::Soaking, Ok(journal)) => judge::look(test, &status, journal, ctx, now),
+        _ => Looking::Never,
     };
     let asked = matches!(
         status.phase,
@@ -92,6 +99,7 @@ pub(crate) async fn observe(
         journal,
         undeployable: ctx.remembered(test).undeployable,
         metrics,
+        looking,
         judged,
     })
 }

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use crate::DOUBT;
 use crate::criterion::Signal;
 use crate::evidence::{Evidence, Track, level_at};
 use crate::judgement::{Interval, Judgement, Outcome, SeriesGrowth};
@@ -50,10 +51,9 @@ pub(crate) struct Question {
     pub(crate) search: Search,
     /// Whether growth is projected over a horizon of its own.
     pub(crate) fixed_horizon: bool,
+    /// What the deciding interval leaves out, on both sides together.
+    pub(crate) doubt: f64,
 }
-
-/// The two-sided doubt of a 95 % interval.
-const DOUBT: f64 = 0.05;
 
 /// A pod judged by itself has been watched for at least this share of the window: a short life proves no growth.
 const LEAST_POD_LENGTH: f64 = 0.25;
@@ -100,7 +100,7 @@ pub(crate) fn judge_component(
     let parts = LabelPart::all(evidence);
     let answers: Vec<Answer> = bounds
         .iter()
-        .map(|bound| Answer::to(evidence, &parts, &question.search, &fit, *bound))
+        .map(|bound| Answer::to(evidence, &parts, question, &fit, *bound))
         .collect();
     let Some(worst) = answers.iter().max_by(|a, b| a.severity(b)) else {
         return inconclusive("the criterion sets no limit.".to_owned());
@@ -170,12 +170,12 @@ impl Answer {
     fn to(
         evidence: &Evidence<'_>,
         parts: &[LabelPart<'_>],
-        search: &Search,
+        question: &Question,
         fit: &Fit,
         bound: Bound,
     ) -> Self {
         let growth = fit.growth.times(bound.factor);
-        let interval = growth.interval(DOUBT);
+        let interval = growth.interval(question.doubt);
         let answer = Self {
             bound,
             outcome: Outcome::at_most(interval, bound.limit),
@@ -188,7 +188,8 @@ impl Answer {
         }
         // What all pods and parts were looked at for must not make an alarm more likely (Bonferroni; for the worst of
         // them Holm's, 1979, is the same).
-        let doubt = DOUBT / (evidence.tracks.len() + parts.len()) as f64;
+        let doubt = question.doubt / (evidence.tracks.len() + parts.len()) as f64;
+        let search = &question.search;
         Self::for_worst_pod(evidence, search, fit, bound, doubt)
             .or_else(|| Self::for_worst_part(parts, search, bound, doubt))
             .unwrap_or(answer)

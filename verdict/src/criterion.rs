@@ -17,6 +17,9 @@ use serde_json::json;
 #[cfg_attr(feature = "schemars", schemars(extend("x-kubernetes-validations" = [json!({
     "rule": "[has(self.growth), has(self.trend), has(self.increase), has(self.threshold), has(self.delta), has(self.recovery)].filter(x, x).size() == 1",
     "message": "set exactly one of growth, trend, increase, threshold, delta, recovery in each criterion"
+}), json!({
+    "rule": "!has(self.failFast) || !self.failFast || !has(self.delta)",
+    "message": "delta is about the end of the soak and cannot fail fast: leave failFast out of this criterion"
 })])))]
 #[serde(rename_all = "camelCase")]
 pub struct Criterion {
@@ -29,6 +32,11 @@ pub struct Criterion {
         )
     )]
     pub name: String,
+    /// End the soak as soon as this has surely failed, instead of going on to the end of the duration. The soak is looked
+    /// at eight times while it runs, and each look has to be so sure that all of them together fail fewer than one clean
+    /// soak in a hundred.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fail_fast: bool,
     /// How much a signal may grow over the soak's duration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub growth: Option<Growth>,
@@ -128,14 +136,17 @@ impl Criterion {
         ]
         .into_iter()
         .flatten();
-        match (kinds.next(), kinds.next()) {
-            (Some(kind), None) => Ok(kind),
-            _ => Err(InvalidCriterion {
-                name: self.name.clone(),
-                problem: "set exactly one of growth, trend, increase, threshold, delta, recovery"
-                    .to_owned(),
-            }),
-        }
+        let problem = match (kinds.next(), kinds.next()) {
+            (Some(CriterionKind::Delta(_)), None) if self.fail_fast => {
+                "delta is about the end of the soak and cannot fail fast: leave failFast out"
+            }
+            (Some(kind), None) => return Ok(kind),
+            _ => "set exactly one of growth, trend, increase, threshold, delta, recovery",
+        };
+        Err(InvalidCriterion {
+            name: self.name.clone(),
+            problem: problem.to_owned(),
+        })
     }
 }
 

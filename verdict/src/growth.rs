@@ -21,7 +21,7 @@ const LEAST_INCARNATIONS: usize = 2;
 /// Percent is of a pod's settled level at the window's start, absolute is for the component: growth of the mean pod
 /// times the planned replicas. A single pod fails its component when it surely grows by more than the percentage by
 /// itself, or by more than the absolute limit of the whole component.
-pub(crate) fn judge(growth: &Growth, run: &Run) -> Judgement {
+pub(crate) fn judge(growth: &Growth, run: &Run, doubt: f64) -> Judgement {
     let clean = clean(run);
     let length = run.window.end - run.window.start;
     let question = Question {
@@ -33,6 +33,7 @@ pub(crate) fn judge(growth: &Growth, run: &Run) -> Judgement {
             hinge: None,
         },
         fixed_horizon: false,
+        doubt,
     };
     let judgements = run
         .components

@@ -201,6 +201,11 @@ impl Judgement {
         }
     }
 
+    /// A run on which nothing can be judged, and why.
+    pub(crate) fn unjudged(problem: &str) -> Self {
+        Self::inconclusive(format!("the run cannot be judged: {problem}."))
+    }
+
     /// Never a pass where data may be missing, and says so.
     pub(crate) fn doubted_for(self, gaps: &[String]) -> Self {
         if gaps.is_empty() || self.outcome == Outcome::Failed {

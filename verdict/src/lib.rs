@@ -16,6 +16,7 @@ mod autocorrelation;
 mod bound;
 mod criterion;
 mod delta;
+mod early;
 mod evidence;
 mod floor;
 mod growth;
@@ -50,6 +51,7 @@ pub use criterion::{
     Criterion, CriterionKind, Delta, Growth, Increase, InvalidCriterion, Quantity, Recovery,
     Signal, Source, Span, Threshold, Trend,
 };
+pub use early::{LOOKS, SPENT, judge_with_looks, look, so_far};
 pub use judgement::{Course, Interval, Judgement, Outcome, Reach, SeriesGrowth};
 pub use recording::{Judged, RecordedEvent, RecordedSeries, RecordedSignal, Recording, Report};
 pub use run::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
@@ -59,16 +61,24 @@ pub use run::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
 /// Total: any input has an answer, and an input that makes no sense is Inconclusive. Linear in samples but for sorting
 /// them. Where the run has gaps, nothing is Passed; what surely failed stays Failed.
 pub fn judge(criterion: &CriterionKind, run: &Run) -> Judgement {
+    judge_at(criterion, run, DOUBT)
+}
+
+/// The two-sided doubt of a 95 % interval.
+const DOUBT: f64 = 0.05;
+
+/// Judges with intervals that leave out `doubt`.
+fn judge_at(criterion: &CriterionKind, run: &Run, doubt: f64) -> Judgement {
     if let Some(problem) = run.problem() {
-        return Judgement::inconclusive(format!("the run cannot be judged: {problem}."));
+        return Judgement::unjudged(problem);
     }
     let judgement = match criterion {
-        CriterionKind::Growth(growth) => growth::judge(growth, run),
-        CriterionKind::Trend(trend) => trend::judge(trend, run),
+        CriterionKind::Growth(growth) => growth::judge(growth, run, doubt),
+        CriterionKind::Trend(trend) => trend::judge(trend, run, doubt),
         CriterionKind::Increase(increase) => increase::judge(increase, run),
-        CriterionKind::Threshold(threshold) => threshold::judge(threshold, run),
+        CriterionKind::Threshold(threshold) => threshold::judge(threshold, run, doubt),
         CriterionKind::Delta(delta) => delta::judge(delta, run),
-        CriterionKind::Recovery(recovery) => recovery::judge(recovery, run),
+        CriterionKind::Recovery(recovery) => recovery::judge(recovery, run, doubt),
     };
     judgement.doubted_for(&run.gaps)
 }

@@ -9,6 +9,7 @@ use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::criterion::{Criterion, CriterionKind, Signal, Source, Span, Trend};
+use crate::early::judge_with_looks;
 use crate::judgement::{Judgement, Outcome};
 use crate::run::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
 use crate::samples::median;
@@ -129,6 +130,7 @@ impl Recording {
         let judged = criteria.into_iter().map(|criterion| {
             let judgement = match criterion.kind() {
                 Ok(kind) => match self.answers(&kind) {
+                    Ok(()) if criterion.fail_fast => judge_with_looks(&kind, &run),
                     Ok(()) => crate::judge(&kind, &run),
                     Err(why) => Judgement::inconclusive(why),
                 },
@@ -164,6 +166,16 @@ impl Recording {
             trend: Some(trend),
             ..Criterion::default()
         }]
+    }
+
+    /// The same, judged as if each criterion that can had `failFast`.
+    #[must_use]
+    pub fn failing_fast(mut self) -> Self {
+        self.criteria = self.criteria();
+        for criterion in &mut self.criteria {
+            criterion.fail_fast = criterion.delta.is_none();
+        }
+        self
     }
 
     /// Whether the series are what the criterion asks for.

@@ -8,7 +8,7 @@ use crate::wording::{count, seconds};
 
 /// Judges a percentile of the times from each event to its recovery, by the order-statistic interval (Conover, 1999,
 /// section 3.2), with one that was never seen to recover as infinite; at 100 the slowest of them, which is exact.
-pub(crate) fn judge(recovery: &Recovery, run: &Run) -> Judgement {
+pub(crate) fn judge(recovery: &Recovery, run: &Run, doubt: f64) -> Judgement {
     let limit = recovery.max.duration().as_secs_f64();
     let mut times: Vec<f64> = run
         .events
@@ -43,7 +43,7 @@ pub(crate) fn judge(recovery: &Recovery, run: &Run) -> Judgement {
     let (low, high) = if share >= 1.0 {
         (times.last().copied(), times.last().copied())
     } else {
-        let (low, high) = ranks(all, share);
+        let (low, high) = ranks(all, share, doubt);
         // No recovery takes less than no time, which is where a percentile of few events may lie.
         let low = low.and_then(|rank| nth(&times, rank)).unwrap_or(0.0);
         (Some(low), high.and_then(|rank| nth(&times, rank)))
@@ -77,7 +77,7 @@ pub(crate) fn judge(recovery: &Recovery, run: &Run) -> Judgement {
         ),
     };
     let advice = if outcome == Outcome::Inconclusive {
-        let needed = events_needed(share);
+        let needed = events_needed(share, doubt);
         if times.last().is_some_and(|slowest| *slowest <= limit) && needed > all {
             let times_longer = needed * 1.1 / all;
             let length = (run.window.end - run.window.start) * times_longer;

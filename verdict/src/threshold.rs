@@ -20,7 +20,7 @@ enum Side {
 }
 
 /// Judges every finite value inside the window, of series with any labels: the worst of them, or a percentile.
-pub(crate) fn judge(threshold: &Threshold, run: &Run) -> Judgement {
+pub(crate) fn judge(threshold: &Threshold, run: &Run, doubt: f64) -> Judgement {
     let (side, limit) = match (threshold.max, threshold.min) {
         (Some(max), None) => (Side::Max, max),
         (None, Some(min)) => (Side::Min, min),
@@ -66,7 +66,13 @@ pub(crate) fn judge(threshold: &Threshold, run: &Run) -> Judgement {
     let found = match threshold.over.as_deref() {
         None => worst(&series, side),
         Some(over) => match percentile_of(over) {
-            Some(share) => percentile(&series, share, over, (side, limit), run.step_seconds),
+            Some(share) => percentile(
+                &series,
+                (share, over),
+                (side, limit),
+                run.step_seconds,
+                doubt,
+            ),
             None => {
                 return Judgement {
                     sentence: format!("{over:?} is no percentile: use p50, p99 or alike."),
@@ -97,17 +103,8 @@ pub(crate) fn judge(threshold: &Threshold, run: &Run) -> Judgement {
         number(limit)
     );
     if outcome == Outcome::Inconclusive {
-        let needed = found.needed.map(|times| {
-            format!(
-                "not certain either way; a soak of about {} would decide",
-                seconds((times * (run.window.end - run.window.start) / 60.0).ceil() * 60.0)
-            )
-        });
-        let why = unseen
-            .or(needed)
-            .unwrap_or_else(|| "not certain either way; a longer soak would narrow it".to_owned());
         sentence.push_str(": ");
-        sentence.push_str(&why);
+        sentence.push_str(&unseen.unwrap_or_else(|| found.advice(run)));
     }
     Judgement {
         outcome,
@@ -154,6 +151,17 @@ impl Found {
         }
     }
 
+    /// What would decide it.
+    fn advice(&self, run: &Run) -> String {
+        match self.needed {
+            Some(times) => format!(
+                "not certain either way; a soak of about {} would decide",
+                seconds((times * (run.window.end - run.window.start) / 60.0).ceil() * 60.0)
+            ),
+            None => "not certain either way; a longer soak would narrow it".to_owned(),
+        }
+    }
+
     fn range(&self) -> String {
         match (self.low, self.high) {
             (Some(low), Some(high)) if low == high => String::new(),
@@ -192,17 +200,17 @@ fn worst(series: &[&[Sample]], side: Side) -> Found {
 /// 100 values bounds no 99th percentile.
 fn percentile(
     series: &[&[Sample]],
-    share: f64,
-    over: &str,
+    (share, over): (f64, &str),
     (side, limit): (Side, f64),
     step_seconds: f64,
+    doubt: f64,
 ) -> Found {
     let mut values: Vec<f64> = series.iter().copied().flatten().map(|s| s.v).collect();
     values.sort_by(f64::total_cmp);
     let independent = independent_samples_of(series, step_seconds).floor();
     let count = values.len() as f64;
     // From ranks among independent samples to ranks among all of them, outwards.
-    let (lower, upper) = ranks(independent, share);
+    let (lower, upper) = ranks(independent, share, doubt);
     let low = lower.and_then(|rank| nth(&values, (rank / independent * count).floor()));
     let high = upper.and_then(|rank| nth(&values, (rank / independent * count).ceil()));
     let enough = values
@@ -220,7 +228,7 @@ fn percentile(
                 *least >= limit
             };
             if hopeful {
-                events_needed(1.0 - outer) * 1.2 / independent
+                events_needed(1.0 - outer, doubt) * 1.2 / independent
             } else {
                 0.0
             }
@@ -234,21 +242,19 @@ fn percentile(
     }
 }
 
-/// Half the doubt of a 95 % interval.
-const TAIL: f64 = 0.025;
-
 /// How many independent values it takes for the largest of them to bound a percentile.
-pub(crate) fn events_needed(share: f64) -> f64 {
-    (TAIL.ln() / share.ln()).ceil()
+pub(crate) fn events_needed(share: f64, doubt: f64) -> f64 {
+    ((doubt / 2.0).ln() / share.ln()).ceil()
 }
 
-/// The lower and upper rank, from 1, between which the percentile lies with 95 %: the largest r with
-/// P(Bin(n, p) <= r - 1) <= 2.5 %, and the smallest s with P(Bin(n, p) <= s - 1) >= 97.5 %.
-pub(crate) fn ranks(count: f64, share: f64) -> (Option<f64>, Option<f64>) {
-    let lower = first_rank(count, |rank| at_most(rank - 1.0, count, share) > TAIL)
+/// The lower and upper rank, from 1, between which the percentile lies but for `doubt`: the largest r with
+/// P(Bin(n, p) <= r - 1) <= doubt / 2, and the smallest s with P(Bin(n, p) <= s - 1) >= 1 - doubt / 2.
+pub(crate) fn ranks(count: f64, share: f64, doubt: f64) -> (Option<f64>, Option<f64>) {
+    let tail = doubt / 2.0;
+    let lower = first_rank(count, |rank| at_most(rank - 1.0, count, share) > tail)
         .map_or(count, |rank| rank - 1.0);
     let upper = first_rank(count, |rank| {
-        at_most(rank - 1.0, count, share) >= 1.0 - TAIL
+        at_most(rank - 1.0, count, share) >= 1.0 - tail
     });
     (Some(lower).filter(|rank| *rank >= 1.0), upper)
 }
@@ -496,7 +502,7 @@ mod tests {
     #[test]
     fn ranks_agree_with_the_binomial_table() {
         // Conover, 1999: for n = 20 and the median, ranks 6 and 15 hold 95.9 %.
-        assert_eq!(ranks(20.0, 0.5), (Some(6.0), Some(15.0)));
-        assert_eq!(ranks(5.0, 0.5), (None, None));
+        assert_eq!(ranks(20.0, 0.5, 0.05), (Some(6.0), Some(15.0)));
+        assert_eq!(ranks(5.0, 0.5, 0.05), (None, None));
     }
 }

@@ -18,13 +18,21 @@ const LEAST_INCARNATIONS: usize = 1;
 ///
 /// The slope is that at the end of the last `window`; where growth visibly bends within it, a warm-up that levels off
 /// is not projected as if it went on.
-pub(crate) fn judge(trend: &Trend, run: &Run) -> Judgement {
+pub(crate) fn judge(trend: &Trend, run: &Run, doubt: f64) -> Judgement {
     let soak = run.window.end - run.window.start;
-    let length = trend
-        .window
-        .as_ref()
-        .map_or(soak / 2.0, |window| window.duration().as_secs_f64())
-        .min(soak);
+    judge_last(window_seconds(trend, soak), trend, run, doubt)
+}
+
+/// How long the window of a trend is, in a soak of so many seconds.
+pub(crate) fn window_seconds(trend: &Trend, soak: f64) -> f64 {
+    let own = trend.window.as_ref().map(|w| w.duration().as_secs_f64());
+    own.unwrap_or(soak / 2.0)
+}
+
+/// Judges the slope at the end of the last `length` seconds.
+pub(crate) fn judge_last(length: f64, trend: &Trend, run: &Run, doubt: f64) -> Judgement {
+    let soak = run.window.end - run.window.start;
+    let length = length.min(soak);
     if length <= 0.0 {
         return Judgement::inconclusive("the trend's window has no length.".to_owned());
     }
@@ -43,6 +51,7 @@ pub(crate) fn judge(trend: &Trend, run: &Run) -> Judgement {
             hinge: Some(-length / soak),
         },
         fixed_horizon: true,
+        doubt,
     };
     let judgements = run
         .components

@@ -130,6 +130,30 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
     }
 }
 
+/// Begins nothing more, since the soak ends before its time; `false` while something begun is still open. What was planned
+/// for later is planned no longer.
+pub(super) fn stop(draft: &mut Draft<'_>) -> bool {
+    if let Some(intent) = draft.before.chaos.pending.clone() {
+        settle_intent(draft, intent);
+        draft.look_at(draft.now);
+        return false;
+    }
+    recover(draft);
+    let next = |draft: &Draft<'_>| {
+        let due = draft.decision.status.chaos.due;
+        draft.journal.events.get(&due).cloned()
+    };
+    while let Some(settled) = next(draft) {
+        // The operator died between journal and status: what the journal says has happened.
+        draft.status().chaos.due += 1;
+        push_recent(draft.status(), settled);
+    }
+    let status = &mut draft.decision.status.chaos;
+    status.planned = status.due;
+    status.summary = summary(status.injected, status.planned);
+    true
+}
+
 /// The pod that the event hits, or the guard that refuses it.
 fn target<'a>(
     draft: &'a Draft<'_>,

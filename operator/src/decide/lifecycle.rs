@@ -9,6 +9,7 @@ use soak_api::{
 };
 
 use super::{Draft, Effect, chaos, health, signed};
+use crate::judge::Looking;
 use crate::plan;
 
 /// How long before the deadline a soak is ended, so that it is Completed by then.
@@ -167,6 +168,18 @@ fn soak(draft: &mut Draft<'_>) {
         return;
     };
     let over = began + signed(draft.test.spec.duration.duration());
+    looked(draft);
+    if let Some(early) = draft.decision.status.failed_fast.clone() {
+        if chaos::stop(draft) {
+            let message = format!(
+                "{} has failed and ends the soak before its time: {}",
+                early.criterion, early.sentence
+            );
+            draft.announce(true, "FailedFast", message.clone());
+            settling(draft, message);
+        }
+        return;
+    }
     chaos::step(draft, over);
     if draft.now < over {
         draft.look_at(over);
@@ -178,14 +191,35 @@ fn soak(draft: &mut Draft<'_>) {
         draft.look_at(draft.now);
         return;
     }
+    settling(
+        draft,
+        "the judged window is over, the workload recovers and drains",
+    );
+}
+
+fn settling(draft: &mut Draft<'_>, message: impl Into<String>) {
     let now = draft.now;
     draft.status().times.settling = Some(now);
     draft.status().chaos.next_at = None;
-    enter(
-        draft,
-        Phase::Settling,
-        "the judged window is over, the workload recovers and drains",
-    );
+    enter(draft, Phase::Settling, message);
+}
+
+/// Takes down what the last look came to.
+fn looked(draft: &mut Draft<'_>) {
+    match draft.observed.looking.clone() {
+        Looking::Never => {}
+        Looking::From(next) => draft.look_at(next),
+        Looking::Underway => draft.look_at(draft.now + SignedDuration::from_secs(1)),
+        Looking::Done(look) => {
+            let status = draft.status();
+            status.estimates = look.estimates;
+            status.looks = look.taken.max(status.looks);
+            if status.failed_fast.is_none() {
+                status.failed_fast = look.failed;
+            }
+            draft.look_at(draft.now + SignedDuration::from_secs(1));
+        }
+    }
 }
 
 fn settle(draft: &mut Draft<'_>) {
@@ -228,6 +262,7 @@ fn judge(draft: &mut Draft<'_>) {
             let outcome = Outcome::worst(criteria.iter().map(|c| c.outcome));
             let message = summary(outcome, &criteria);
             draft.status().criteria = criteria;
+            draft.status().estimates.clear();
             end(draft, outcome.into(), message);
         }
         Some(Err(problem)) => {

@@ -10,10 +10,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
 use soak_api::verdict::Outcome;
-use soak_api::{CriterionResult, EventResult, Phase, SoakOutcome, SoakTest};
+use soak_api::{CriterionResult, Estimate, EventResult, FailedFast, Phase, SoakOutcome, SoakTest};
 
 use super::*;
 use crate::facts::PodFact;
+use crate::judge::{Look, Looking};
 use crate::workload;
 
 /// What can go wrong, in percent of the occasions.
@@ -46,6 +47,8 @@ struct World {
     kills: Vec<(u32, String, bool)>,
     phases: Vec<Phase>,
     largest_status: usize,
+    /// When a look finds that a criterion has surely failed.
+    fails_fast_at: Option<Timestamp>,
 }
 
 fn soaktest(change: impl FnOnce(&mut serde_json::Value)) -> SoakTest {
@@ -85,6 +88,7 @@ impl World {
             kills: Vec::new(),
             phases: Vec::new(),
             largest_status: 0,
+            fails_fast_at: None,
         }
     }
 
@@ -185,8 +189,36 @@ impl World {
             journal: Ok(Arc::new(self.journal.clone())),
             undeployable: None,
             metrics: None,
+            looking: self.look(),
             judged,
         }
+    }
+
+    /// A look that comes to something in one pass of two.
+    fn look(&mut self) -> Looking {
+        let soaking = |s: &SoakTestStatus| s.phase == Phase::Soaking && s.failed_fast.is_none();
+        if !self.test.status.as_ref().is_some_and(soaking) || self.chance(50) {
+            return Looking::Never;
+        }
+        Looking::Done(Look {
+            estimates: vec![Estimate {
+                criterion: "tasks".to_owned(),
+                component: "worker".to_owned(),
+                estimate: 12.0,
+                interval: None,
+                limit: 5.0,
+                unit: "%".to_owned(),
+            }],
+            taken: 1,
+            failed: self
+                .fails_fast_at
+                .filter(|at| self.now >= *at)
+                .map(|at| FailedFast {
+                    criterion: "tasks".to_owned(),
+                    at,
+                    sentence: "worker tasks grew".to_owned(),
+                }),
+        })
     }
 
     /// What of the workload is there, whatever the watch has seen.
@@ -340,6 +372,33 @@ fn a_soak_without_trouble_passes_through_every_phase_and_proves_every_event() {
     assert_eq!(world.kills.len(), status.chaos.injected as usize);
     assert!(status.breaches.is_empty(), "{:?}", status.breaches);
     assert_eq!(status.presence.absent_milliseconds, 0);
+}
+
+#[test]
+fn a_criterion_that_surely_failed_ends_the_soak_before_its_time_and_chaos_with_it() {
+    let mut world = World::new(5, Trouble::default(), soaktest(|_| {}));
+    world.fails_fast_at = Some(world.now + SignedDuration::from_secs(120));
+    world.run();
+    let status = world.status();
+    let (began, ended) = (
+        status.times.soaking.expect("it began"),
+        status.times.settling.expect("it ended"),
+    );
+    assert!(
+        ended.duration_since(began) < SignedDuration::from_secs(150),
+        "{began} to {ended}"
+    );
+    let early = status.failed_fast.as_ref().expect("why it ended");
+    assert_eq!((early.criterion.as_str(), status.looks), ("tasks", 1));
+    assert!(status.chaos.planned > 0);
+    assert_eq!(status.chaos.planned as usize, world.journal.events.len());
+    let later = world
+        .journal
+        .events
+        .values()
+        .filter(|event| event.planned_at > ended);
+    assert_eq!(later.count(), 0, "nothing is done to a soak that has ended");
+    assert!(status.estimates.is_empty(), "the verdict takes their place");
 }
 
 #[test]
@@ -530,10 +589,11 @@ proptest! {
     #[test]
     fn whatever_happens_the_promises_hold(
         seed in any::<u64>(), plan_seed in 0_i64..1_000_000, crash in 0_u64..25, blind in 0_u64..60, slow in 0_u64..40,
-        stale in 0_u64..40,
+        stale in 0_u64..40, fails_fast_after in proptest::option::of(0_i64..600),
     ) {
         let trouble = Trouble { crash, blind, slow, stale };
         let mut world = World::new(seed, trouble, soaktest(|test| test["spec"]["seed"] = json!(plan_seed)));
+        world.fails_fast_at = fails_fast_after.map(|after| world.now + SignedDuration::from_secs(after));
         let deadline = world.now + SignedDuration::from_mins(15);
         world.run();
         let status = world.status().clone();

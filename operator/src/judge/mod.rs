@@ -1,14 +1,18 @@
 //! Judging: what Prometheus and the journal say, brought into the form that the verdict takes.
 
 mod evidence;
+mod look;
 mod series;
 mod signals;
 
 use std::time::Duration;
 
 use soak_api::verdict::{self, Judgement, Outcome, SeriesGrowth};
-use soak_api::{CriterionResult, GrowthRow, SoakTest};
+use soak_api::{CriterionResult, FailedFast, GrowthRow, SoakTest};
 
+#[cfg(test)]
+pub(crate) use self::look::Look;
+pub(crate) use self::look::{Looking, look};
 use self::series::Observation;
 use self::signals::Signals;
 use crate::context::Context;
@@ -44,7 +48,13 @@ pub(crate) async fn judge(
         .acquire()
         .await
         .map_err(|_| "the operator is stopping".to_owned())?;
-    let observation = Observation::of(test, journal).ok_or("the soak has no window to judge")?;
+    let observation = Observation::of(test, journal, ctx.now())
+        .filter(|_| {
+            test.status
+                .as_ref()
+                .is_some_and(|s| s.times.judging.is_some())
+        })
+        .ok_or("the soak has no window to judge")?;
     let mut results = vec![evidence::health(test, journal)];
     let prometheus = open(test, ctx)?;
     let mut signals = Signals::new(test, &observation, &prometheus);
@@ -57,7 +67,13 @@ pub(crate) async fn judge(
         let result = match criterion.kind() {
             Ok(kind) => {
                 let run = signals.run(&kind).await.map_err(|e| e.to_string())?;
-                row(&criterion.name, kind.name(), verdict::judge(&kind, &run))
+                let name = kind.name();
+                let judgement = aside(move || verdict::judge(&kind, &run)).await?;
+                let result = row(&criterion.name, name, judgement);
+                match test.status.as_ref().and_then(|s| s.failed_fast.as_ref()) {
+                    Some(early) => cut_short(result, early),
+                    None => result,
+                }
             }
             Err(problem) => worded(
                 &criterion.name,
@@ -69,6 +85,38 @@ pub(crate) async fn judge(
         results.push(result);
     }
     Ok(results)
+}
+
+/// A criterion of a soak that another one, or it itself, ended before its time: what failed has failed, and nothing has
+/// held to the end.
+fn cut_short(result: CriterionResult, early: &FailedFast) -> CriterionResult {
+    if result.name == early.criterion {
+        return CriterionResult {
+            outcome: Outcome::Failed,
+            sentence: early.sentence.clone(),
+            ..result
+        };
+    }
+    let sentence = match result.outcome {
+        Outcome::Failed => return result,
+        Outcome::Passed => format!(
+            "held until {} ended the soak before its time: {}",
+            early.criterion, result.sentence
+        ),
+        Outcome::Inconclusive => result.sentence,
+    };
+    CriterionResult {
+        outcome: Outcome::Inconclusive,
+        sentence,
+        ..result
+    }
+}
+
+/// Works something out where it keeps nobody waiting: all soaks share the threads that answer the cluster.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| format!("the judge did not come to an end: {error}"))
 }
 
 /// Where the SoakTest's Prometheus is; `None` where neither it nor the operator names one.

@@ -24,8 +24,8 @@ pub(super) struct Observation {
 }
 
 impl Observation {
-    /// `None` where the soak never came to its window.
-    pub(super) fn of(test: &SoakTest, journal: &Journal) -> Option<Self> {
+    /// As far as it has come by `now`; `None` where it has not come to its window.
+    pub(super) fn of(test: &SoakTest, journal: &Journal, now: Timestamp) -> Option<Self> {
         let times = &test.status.as_ref()?.times;
         let mut pods: BTreeMap<String, Vec<_>> = BTreeMap::new();
         let ends = planned_ends(journal);
@@ -55,8 +55,8 @@ impl Observation {
         events.sort_by(|a, b| a.at.total_cmp(&b.at));
         Some(Self {
             from: times.warming_up?,
-            window: (times.soaking?, times.settling?),
-            settled: times.judging?,
+            window: (times.soaking?, times.settling.unwrap_or(now)),
+            settled: times.judging.unwrap_or(now),
             components: workload::components(&test.spec.workload),
             pods,
             events,

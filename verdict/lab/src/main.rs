@@ -39,6 +39,9 @@ struct Options {
     /// Watch what came out Inconclusive again, for as long as it advised.
     #[arg(long)]
     follow_advice: bool,
+    /// Judge as soaks with failFast are: looked at while they run.
+    #[arg(long)]
+    fail_fast: bool,
     /// Print every wrong answer.
     #[arg(long)]
     verbose: bool,
@@ -112,6 +115,11 @@ fn examine(kind: usize, seed: u64, leak: bool, options: &Options) -> Case {
         scene
     };
     let (recording, levels) = scene.record(&mut dice);
+    let recording = if options.fail_fast {
+        recording.failing_fast()
+    } else {
+        recording
+    };
     let report = recording.judge();
     let outcome = report.outcome;
     let judged = &report.criteria[0].judgement;

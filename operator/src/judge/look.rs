@@ -1,0 +1,175 @@
+//! Looks at a soak that still runs: what it comes to so far, and whether a criterion that fails fast surely has failed.
+//!
+//! A look goes on beside everything else, so that no chaos event waits for Prometheus. What becomes of it is found by a
+//! later pass, and if the operator dies meanwhile, the next one looks anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use soak_api::verdict::{self, Judgement, LOOKS, Outcome};
+use soak_api::{Estimate, FailedFast, SoakTest, SoakTestStatus};
+
+use super::series::Observation;
+use super::signals::Signals;
+use super::{aside, open};
+use crate::context::Context;
+use crate::journal::Journal;
+
+/// How many criteria the status shows while the soak runs.
+const SHOWN: usize = 10;
+
+/// A look that takes longer is given up; the next one is not far.
+const LOOKED_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a look came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Look {
+    /// What each criterion measured so far; advice, not a verdict.
+    pub(crate) estimates: Vec<Estimate>,
+    /// How many of the planned looks are behind us with this one.
+    pub(crate) taken: u32,
+    /// The criterion that fails fast and surely has failed.
+    pub(crate) failed: Option<FailedFast>,
+}
+
+/// Where looking stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) enum Looking {
+    /// There is nothing to look at.
+    #[default]
+    Never,
+    /// The next look is due then.
+    From(Timestamp),
+    /// It goes on.
+    Underway,
+    /// This came of it.
+    Done(Look),
+}
+
+/// Takes what the last look came to, or begins one where it is due.
+pub(crate) fn look(
+    test: &SoakTest,
+    status: &SoakTestStatus,
+    journal: &Arc<Journal>,
+    ctx: &Arc<Context>,
+    now: Timestamp,
+) -> Looking {
+    if status.failed_fast.is_some() || status.times.soaking.is_none() {
+        return Looking::Never;
+    }
+    let remembered = ctx.remembered(test);
+    let since = remembered.looked_at.unwrap_or(now);
+    match remembered.looking {
+        Looking::Done(look) => {
+            ctx.remember(test, |memory| memory.looking = Looking::Never);
+            return Looking::Done(look);
+        }
+        Looking::Underway if now < since + 2 * LOOKED_WITHIN => return Looking::Underway,
+        _ => {}
+    }
+    let next = remembered.looked_at.map_or(now, |last| last + every(test));
+    if now < next {
+        return Looking::From(next);
+    }
+    ctx.remember(test, |memory| {
+        memory.looking = Looking::Underway;
+        memory.looked_at = Some(now);
+    });
+    let (test, journal, ctx) = (Arc::new(test.clone()), journal.clone(), ctx.clone());
+    tokio::spawn(async move {
+        let looked = tokio::time::timeout(LOOKED_WITHIN, taken(&test, &journal, &ctx, now)).await;
+        let looking = match looked {
+            Ok(Ok(look)) => Looking::Done(look),
+            Ok(Err(problem)) => {
+                tracing::debug!(problem, "a look at a running soak came to nothing");
+                Looking::Never
+            }
+            Err(_) => Looking::Never,
+        };
+        ctx.remember(&test, |memory| memory.looking = looking);
+    });
+    Looking::Underway
+}
+
+/// How often a running soak is looked at.
+pub(crate) fn every(test: &SoakTest) -> SignedDuration {
+    let duration = test.spec.duration.duration();
+    let pause = if duration < Duration::from_secs(20 * 60) {
+        Duration::from_secs(15)
+    } else {
+        (duration / 50).max(Duration::from_secs(60))
+    };
+    SignedDuration::try_from(pause).unwrap_or(SignedDuration::from_mins(1))
+}
+
+/// How many of the planned looks are due by now. One that was missed is not made up for: the next sees what it would
+/// have seen.
+fn due(test: &SoakTest, began: Timestamp, now: Timestamp) -> u32 {
+    let gone = now.duration_since(began).as_secs_f64();
+    let duration = test.spec.duration.duration().as_secs_f64();
+    let due = LOOKS
+        .iter()
+        .filter(|share| **share * duration <= gone)
+        .count();
+    u32::try_from(due).unwrap_or(u32::MAX)
+}
+
+async fn taken(
+    test: &Arc<SoakTest>,
+    journal: &Journal,
+    ctx: &Context,
+    now: Timestamp,
+) -> Result<Look, String> {
+    let _one_of_few = ctx
+        .judging
+        .acquire()
+        .await
+        .map_err(|_| "the operator is stopping".to_owned())?;
+    let status = test.status.clone().unwrap_or_default();
+    let began = status.times.soaking.ok_or("the soak has not begun")?;
+    let due = due(test, began, now);
+    let decisive = due > status.looks;
+    let duration = test.spec.duration.duration().as_secs_f64();
+    let observation = Observation::of(test, journal, now).ok_or("the soak has not begun")?;
+    let prometheus = open(test, ctx)?;
+    let mut signals = Signals::new(test, &observation, &prometheus);
+    let mut look = Look {
+        taken: due.max(status.looks),
+        ..Look::default()
+    };
+    for criterion in &test.spec.criteria {
+        let Ok(kind) = criterion.kind() else { continue };
+        let run = signals.run(&kind).await.map_err(|e| e.to_string())?;
+        let fails_fast = criterion.fail_fast && decisive && look.failed.is_none();
+        let (so_far, judged) = aside(move || {
+            let judged = fails_fast.then(|| verdict::look(&kind, &run, duration));
+            (verdict::so_far(&kind, &run), judged)
+        })
+        .await?;
+        if look.estimates.len() < SHOWN {
+            look.estimates.extend(estimate(&criterion.name, &so_far));
+        }
+        if let Some(judged) = judged.filter(|judged| judged.outcome == Outcome::Failed) {
+            look.failed = Some(FailedFast {
+                criterion: criterion.name.clone(),
+                at: now,
+                sentence: judged.sentence,
+            });
+        }
+    }
+    Ok(look)
+}
+
+fn estimate(name: &str, judgement: &Judgement) -> Option<Estimate> {
+    Some(Estimate {
+        criterion: name.to_owned(),
+        component: judgement.component.clone().unwrap_or_default(),
+        estimate: judgement.estimate.filter(|number| number.is_finite())?,
+        interval: judgement
+            .interval
+            .filter(|i| i.low.is_finite() && i.high.is_finite()),
+        limit: judgement.limit,
+        unit: judgement.unit.to_owned(),
+    })
+}
