@@ -375,6 +375,28 @@ async fn a_criterion_of_no_kind_or_of_two_is_refused() {
 }
 
 #[tokio::test]
+async fn a_delta_that_fails_fast_is_refused_and_the_others_may() {
+    let base = "{name: base, delta: {signal: Tasks, within: 5}}";
+    refused(
+        &with(base, "{name: base, failFast: true, delta: {signal: Tasks, within: 5}}"),
+        "spec.criteria[4]: Invalid value",
+        "delta is about the end of the soak and cannot fail fast: leave failFast out of this criterion",
+    )
+    .await;
+    for kind in [
+        "growth: {signal: Tasks, maxPercent: 5}",
+        "trend: {signal: Tasks}",
+        "increase: {query: lost_total, max: 0}",
+        "threshold: {query: latency_seconds, max: 1}",
+        "recovery: {max: 15s, percentile: 95}",
+    ] {
+        let yaml = with(base, &format!("{{name: base, failFast: true, {kind}}}"));
+        let said = admit(&yaml).await;
+        assert!(said.is_ok(), "{kind}: {said:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_recovery_without_chaos_is_refused() {
     let base = "{name: base, delta: {signal: Tasks, within: 5}}";
     let recovery = with(base, "{name: quick, recovery: {max: 15s, percentile: 95}}");
@@ -724,8 +746,8 @@ async fn a_field_that_does_not_exist_is_refused_in_strict_mode() {
         ),
         (
             "name: base,",
-            "name: base, failFast: true,",
-            "spec.criteria[4].failFast",
+            "name: base, failfast: true,",
+            "spec.criteria[4].failfast",
         ),
     ] {
         let said = kubectl_with_input(&create, &with(from, to))

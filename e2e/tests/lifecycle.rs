@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use soak_api::verdict::Outcome;
-use soak_api::{EventResult, Phase, SoakOutcome, SoakTest, SoakTestStatus, SpanRange};
+use soak_api::{Criterion, EventResult, Phase, SoakOutcome, SoakTest, SoakTestStatus, SpanRange};
 use soak_e2e::{
     Namespace, PodLog, Soak, came_to, client, criterion, small, soak_test, span, worker_kills,
 };
@@ -238,6 +238,57 @@ async fn the_leaking_twin_fails_by_the_tasks_that_its_workers_gather() {
             other.sentence
         );
     }
+    soak.workload_is_gone().await;
+}
+
+#[tokio::test]
+async fn a_leak_ends_a_long_soak_early_where_its_criterion_fails_fast() {
+    let namespace = Namespace::new(&client().await, "fail-fast").await;
+    let pods = PodLog::follow(&namespace);
+    let mut test = twin("leaking");
+    test.spec.duration = span(19 * 60);
+    test.spec.deadline = Some(span(25 * 60));
+    let growth = |c: &&mut Criterion| c.name == "task-growth";
+    let growth = test.spec.criteria.iter_mut().find(growth);
+    growth.expect("the criterion").fail_fast = true;
+    let soak = namespace.soak(&test).await;
+    let status = soak.ends().await;
+
+    came_to(&status, SoakOutcome::Failed);
+    went_through_every_phase(&status);
+    let early = status.failed_fast.as_ref().expect("it ended early");
+    assert_eq!(early.criterion, "task-growth");
+    assert!(
+        early.sentence.starts_with("after ")
+            && early.sentence.contains(" of 19m: worker tasks grew"),
+        "{}",
+        early.sentence
+    );
+    let (began, ended) = (status.times.soaking, status.times.settling);
+    let soaked = ended
+        .expect("settled")
+        .duration_since(began.expect("soaked"));
+    assert!(
+        soaked.as_secs() < 19 * 60 / 2,
+        "it soaked for {soaked:#}: {}",
+        early.sentence
+    );
+    // Chaos ended with it, exactly: what was due by then was done, and nothing after.
+    assert!(status.chaos.planned > 0, "{}", status.chaos.summary);
+    chaos_was_exact(&soak, &status, &pods, 6).await;
+    let growth = criterion(&status, "task-growth");
+    assert_eq!(
+        (growth.outcome, &growth.sentence),
+        (Outcome::Failed, &early.sentence)
+    );
+    let loss = criterion(&status, "no-loss");
+    assert_eq!(loss.outcome, Outcome::Inconclusive, "{}", loss.sentence);
+    assert!(
+        loss.sentence
+            .starts_with("held until task-growth ended the soak before its time: "),
+        "{}",
+        loss.sentence
+    );
     soak.workload_is_gone().await;
 }
 
