@@ -81,6 +81,18 @@ fuzz: ## Input that makes no sense, for FUZZ_MINUTES (60): the judges neither pa
 	@mkdir -p $(CARGO_TARGET_DIR)/fuzz
 	@cargo run --quiet --locked --profile fuzz --package soak-verdict-lab -- fuzz --minutes $(FUZZ_MINUTES) --keep $(CARGO_TARGET_DIR)/fuzz
 
+##@ The operator in a simulated cluster
+
+SEEDS ?= 100000
+
+.PHONY: sim
+sim: ## SEEDS (100000) soaks under every fault, each promise checked; SEED=N repeats one and tells its history
+	@SEEDS=$(SEEDS) SEED=$(SEED) cargo test --quiet --release --locked --package soak-operator --lib -- --nocapture simulation::runs::whatever
+
+.PHONY: sim-mutants
+sim-mutants: ## Deliberate faults in the operator, one at a time: which promise each breaks
+	@cargo test --quiet --locked --package soak-operator --lib -- --nocapture simulation::runs::every_deliberate
+
 ##@ The cluster
 
 .PHONY: cluster-up

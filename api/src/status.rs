@@ -196,7 +196,7 @@ pub struct ChaosStatus {
     /// The event that a component is recovering from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovering: Option<Recovering>,
-    /// The last twenty events; all of them are in the journal.
+    /// The last ten events; all of them are in the journal.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub recent: Vec<EventRecord>,
@@ -324,8 +324,12 @@ pub struct Presence {
 pub struct JournalStatus {
     /// How many ConfigMaps it has, named `<name>-journal-0` and up.
     pub chunks: u32,
-    /// How many entries they hold together, at least.
+    /// How many entries they hold that count.
     pub entries: u32,
+    /// The last batch of entries that counts; each names the one before it. What is in the journal beside this chain was
+    /// written by an operator that could not write its status, and did not happen so.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub head: String,
 }
 
 /// What one criterion measured so far.

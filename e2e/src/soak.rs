@@ -1,5 +1,6 @@
 //! A `SoakTest` in the cluster, and how a test waits for it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -159,7 +160,8 @@ impl Soak {
         deployment
     }
 
-    /// The lines of its journal, chunk by chunk; panics where a chunk that the status counts is not there.
+    /// The entries of its journal, from the first batch to the one that the status names last; panics where a chunk or a
+    /// batch is not there.
     pub async fn journal(&self, status: &SoakTestStatus) -> Vec<String> {
         let maps: Api<ConfigMap> = self.api();
         let mut lines = Vec::new();
@@ -172,8 +174,31 @@ impl Soak {
             let text = map.data.into_iter().flatten().map(|(_, text)| text);
             lines.extend(text.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()));
         }
-        lines.retain(|line| !line.is_empty());
-        lines
+        let mut batches: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
+        let mut last = String::new();
+        for line in lines.into_iter().filter(|line| !line.is_empty()) {
+            if let Some(names) = line.strip_prefix("# ") {
+                let (name, before) = names.split_once(' ').expect("two names");
+                last = name.to_owned();
+                batches.insert(last.clone(), (before.to_owned(), Vec::new()));
+            } else {
+                let batch = batches
+                    .get_mut(&last)
+                    .expect("a batch comes before its entries");
+                batch.1.push(line);
+            }
+        }
+        let mut chain = Vec::new();
+        let mut next = status.journal.head.clone();
+        while !next.is_empty() && next != "-" {
+            let batch = batches.remove(&next);
+            let (before, entries) =
+                batch.unwrap_or_else(|| panic!("the journal has no batch {next}"));
+            chain.push(entries);
+            next = before;
+        }
+        chain.reverse();
+        chain.concat()
     }
 
     /// Waits until nothing of its workload is left.

@@ -194,7 +194,8 @@ async fn suspended_it_kills_nobody_and_time_runs_on() {
         "{chaos:?}"
     );
     assert_eq!(chaos.injected, 1, "{:?}", chaos.recent);
-    for event in &chaos.recent[1..] {
+    let others = chaos.recent.iter().filter(|event| event.index > 0);
+    for event in others {
         assert_eq!(
             (event.result, event.reason.as_str()),
             (EventResult::Skipped, "Suspended"),

@@ -101,8 +101,9 @@ async fn chaos_was_exact(soak: &Soak, status: &SoakTestStatus, pods: &PodLog, wo
     assert!(seen.values().all(|pod| pod.restarts == 0), "{seen:#?}");
 
     let journal = soak.journal(status).await;
-    assert!(
-        journal.len() >= status.journal.entries as usize,
+    assert_eq!(
+        journal.len(),
+        status.journal.entries as usize,
         "the journal is torn: {journal:#?}"
     );
     let entries = |kind: &str| {

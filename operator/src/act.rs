@@ -12,6 +12,7 @@ use soak_api::{PendingIntent, SoakTest};
 
 use crate::context::{Context, Error, belongs_to};
 use crate::decide::{Effect, KillResult};
+use crate::mutant::Mutant;
 use crate::record::Persisted;
 use crate::workload;
 
@@ -33,7 +34,8 @@ pub(crate) enum Done {
 pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<Done, Error> {
     let test = persisted.test.clone();
     let effect = persisted.into_inner();
-    if effect != Effect::None && !ctx.leadership.may_act() {
+    let leads = ctx.leadership.may_act() || Mutant::IgnoresTheLease.is_on();
+    if effect != Effect::None && !leads {
         return Err(Error::NotLeading);
     }
     match effect {
@@ -53,25 +55,56 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
             ctx.remember(&test, |memory| memory.undeployable = problem);
             Ok(Done::Nothing)
         }
-        Effect::Kill { intent, again } => kill(&test, intent, again, ctx).await,
-        Effect::Drain => Ok(drain(&test).await),
+        Effect::Kill {
+            intent,
+            version,
+            again,
+        } => kill(&test, intent, version, again, ctx).await,
+        Effect::Drain => Ok(drain(&test, ctx).await),
         Effect::Remove => remove(&test, ctx).await.map(|()| Done::Nothing),
     }
 }
 
-/// Deletes the pod of the intent and no other: the uid is a precondition that the API server checks.
+/// How often a deletion is tried anew because the pod has changed since it was looked at.
+const TRIES: u32 = 3;
+
+/// Deletes the pod of the intent and no other: the uid is a precondition that the API server checks. The resource version
+/// is another, for it accepts the deletion of a pod that somebody else has deleted a moment ago, and that would count as
+/// ours.
 async fn kill(
     test: &SoakTest,
     intent: PendingIntent,
+    mut version: String,
     again: bool,
     ctx: &Context,
 ) -> Result<Done, Error> {
     let pods: Api<Pod> = ctx.api(test);
+    let mut result = KillResult::Unknown;
+    for _ in 0..TRIES {
+        let (once, changed) = delete(&pods, &intent, version, again).await;
+        result = once;
+        match changed {
+            Some(fresh) => version = fresh,
+            None => break,
+        }
+    }
+    ctx.metrics.chaos(&intent.kind, &result);
+    Ok(Done::Kill(intent, result))
+}
+
+/// One try, and the pod's resource version if it has changed and lives, so that nothing was done and another try may be
+/// made.
+async fn delete(
+    pods: &Api<Pod>,
+    intent: &PendingIntent,
+    version: String,
+    again: bool,
+) -> (KillResult, Option<String>) {
     let params = DeleteParams {
         grace_period_seconds: Some(intent.grace_period_seconds),
         preconditions: Some(Preconditions {
-            uid: Some(intent.uid.clone()),
-            resource_version: None,
+            uid: Some(intent.uid.clone()).filter(|_| !Mutant::DropsTheUid.is_on()),
+            resource_version: Some(version).filter(|_| !Mutant::TakesOverDeletions.is_on()),
         }),
         ..DeleteParams::default()
     };
@@ -80,13 +113,10 @@ async fn kill(
     let result = match answer {
         Ok(Ok(_)) => KillResult::Accepted,
         // Gone, perhaps by the earlier try: the next pass finds it gone and presumes that.
-        Ok(Err(kube::Error::Api(status)))
-            if again && (status.code == 404 || status.code == 409) =>
-        {
-            KillResult::Unknown
-        }
-        Ok(Err(kube::Error::Api(status))) if status.code == 404 || status.code == 409 => {
-            KillResult::Gone
+        Ok(Err(kube::Error::Api(status))) if again && status.code == 404 => KillResult::Unknown,
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => KillResult::Gone,
+        Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
+            return changed(pods, intent, again).await;
         }
         Ok(Err(kube::Error::Api(status))) if status.code == 403 || status.code == 422 => {
             KillResult::Refused(status.message)
@@ -97,8 +127,27 @@ async fn kill(
         }
         Err(_) => KillResult::Unknown,
     };
-    ctx.metrics.chaos(&intent.kind, &result);
-    Ok(Done::Kill(intent, result))
+    (result, None)
+}
+
+/// What has become of a pod that is not as it was when it was looked at.
+async fn changed(
+    pods: &Api<Pod>,
+    intent: &PendingIntent,
+    again: bool,
+) -> (KillResult, Option<String>) {
+    let look = tokio::time::timeout(Duration::from_secs(5), pods.get_opt(&intent.pod)).await;
+    let Ok(Ok(found)) = look else {
+        return (KillResult::Unknown, None);
+    };
+    let same = found.filter(|pod| pod.uid().as_ref() == Some(&intent.uid));
+    match same {
+        Some(pod) if pod.metadata.deletion_timestamp.is_none() => {
+            (KillResult::Unknown, pod.resource_version())
+        }
+        _ if again => (KillResult::Unknown, None),
+        _ => (KillResult::Gone, None),
+    }
 }
 
 async fn deploy(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
@@ -120,11 +169,15 @@ async fn deploy(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-async fn drain(test: &SoakTest) -> Done {
-    match tokio::time::timeout(Duration::from_secs(5), workload::drain(test)).await {
+async fn drain(test: &SoakTest, ctx: &Context) -> Done {
+    match tokio::time::timeout(Duration::from_secs(5), ctx.outside.drain(test)).await {
         Ok(Ok(())) => Done::Drained,
         Ok(Err(error)) => {
-            tracing::warn!(soaktest = test.name_any(), %error, "the workload could not be told to drain");
+            tracing::warn!(
+                soaktest = test.name_any(),
+                error,
+                "the workload could not be told to drain"
+            );
             Done::Nothing
         }
         Err(_) => {

@@ -10,11 +10,13 @@ use kube::{Api, Client, Resource, ResourceExt};
 use soak_api::SoakTest;
 use tokio::sync::Semaphore;
 
+use crate::clock::Clock;
 use crate::facts::PodFacts;
 use crate::journal::Journal;
 use crate::judge::Looking;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
+use crate::outside::Outside;
 use crate::workload::Images;
 
 /// How many SoakTests are judged at the same time: judging holds samples in memory.
@@ -33,7 +35,8 @@ pub(crate) struct Context {
     pub(crate) metrics: Metrics,
     pub(crate) leadership: Leadership,
     pub(crate) judging: Semaphore,
-    pub(crate) http: reqwest::Client,
+    pub(crate) clock: Clock,
+    pub(crate) outside: Outside,
     memory: Mutex<HashMap<String, Memory>>,
 }
 
@@ -89,7 +92,8 @@ impl Context {
         recorder: Recorder,
         metrics: Metrics,
         leadership: Leadership,
-        http: reqwest::Client,
+        clock: Clock,
+        outside: Outside,
     ) -> Self {
         let judging = Semaphore::new(JUDGED_AT_ONCE);
         let memory = Mutex::default();
@@ -103,18 +107,15 @@ impl Context {
             metrics,
             leadership,
             judging,
-            http,
+            clock,
+            outside,
             memory,
         }
     }
 
-    /// The instant, in whole milliseconds, as it is written everywhere.
-    #[expect(
-        clippy::unused_self,
-        reason = "the clock belongs to the context, whoever asks"
-    )]
+    /// The instant.
     pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::from_millisecond(Timestamp::now().as_millisecond()).unwrap_or_default()
+        self.clock.now()
     }
 
     /// The objects of a kind in the SoakTest's namespace.

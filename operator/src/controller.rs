@@ -23,22 +23,25 @@ use crate::record::record;
 /// How many SoakTests are reconciled at the same time.
 const CONCURRENCY: u16 = 16;
 
-async fn reconcile(test: Arc<SoakTest>, ctx: Arc<Context>) -> Result<Action, Error> {
+/// Takes one step of the story; the answer is how long nobody needs to look, `None` until something changes.
+pub(crate) async fn reconcile(
+    test: Arc<SoakTest>,
+    ctx: &Arc<Context>,
+) -> Result<Option<Duration>, Error> {
     let test = ctx.latest(&test);
     let now = ctx.now();
-    let observed = observe(&test, &ctx, now).await?; // read everything once
+    let observed = observe(&test, ctx, now).await?; // read everything once
     let decision = decide(&test, &observed, now); // pure: what next, and why
     let again = decision.again;
-    let persisted = record(&test, decision, &ctx).await?; // the only writer of status and journal
+    let persisted = record(&test, decision, ctx).await?; // the only writer of status and journal
     let written = persisted.test.clone();
-    let done = act(persisted, &ctx).await?; // the only place that changes the cluster, and only what was written down
-    match report(&written, done, &ctx) {
+    let done = act(persisted, ctx).await?; // the only place that changes the cluster, and only what was written down
+    match report(&written, done, ctx) {
         Some(decision) => {
-            record(&written, decision, &ctx).await?;
-            Ok(Action::requeue(Duration::from_millis(200)))
+            record(&written, decision, ctx).await?;
+            Ok(Some(Duration::from_millis(200)))
         }
-        None if again.is_zero() => Ok(Action::await_change()),
-        None => Ok(Action::requeue(again)),
+        None => Ok(Some(again).filter(|again| !again.is_zero())),
     }
 }
 
@@ -120,7 +123,9 @@ async fn guarded(
 ) -> Result<Action, Error> {
     let began = Instant::now();
     let result = match &test.0 {
-        Ok(test) => reconcile(Arc::new(test.clone()), ctx.clone()).await,
+        Ok(test) => reconcile(Arc::new(test.clone()), &ctx)
+            .await
+            .map(|again| again.map_or_else(Action::await_change, Action::requeue)),
         Err(invalid) => refuse(&test, &invalid.error, &ctx).await,
     };
     ctx.metrics
@@ -163,8 +168,13 @@ fn after_error(test: Arc<DeserializeGuard<SoakTest>>, error: &Error, _: Arc<Cont
         }
         _ => tracing::warn!(soaktest, %error, "the reconcile did not come through"),
     }
-    Action::requeue(match error {
+    Action::requeue(retry_after(error))
+}
+
+/// How long to wait before what went wrong is tried again.
+pub(crate) fn retry_after(error: &Error) -> Duration {
+    match error {
         Error::NotYetListed => Duration::from_millis(200),
         _ => Duration::from_secs(1),
-    })
+    }
 }

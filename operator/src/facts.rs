@@ -17,6 +17,8 @@ use soak_api::{COMPONENT, PROTECT, SOAK_TEST, SoakTest};
 pub(crate) struct PodFact {
     pub(crate) name: String,
     pub(crate) uid: String,
+    /// Its resource version. A change of nothing else is no change of the facts.
+    pub(crate) version: String,
     pub(crate) component: String,
     pub(crate) created_at: Timestamp,
     /// When its container last started.
@@ -63,6 +65,7 @@ impl PodFact {
         let fact = Self {
             name: pod.name_any(),
             uid: pod.uid().unwrap_or_default(),
+            version: pod.resource_version().unwrap_or_default(),
             component: labels.get(COMPONENT).cloned().unwrap_or_default(),
             created_at: pod.creation_timestamp().map(|t| t.0).unwrap_or_default(),
             started_at: container.and_then(started_at),
@@ -171,6 +174,12 @@ impl PodFacts {
         })
     }
 
+    /// Takes in what a watch tells; whether any facts changed.
+    #[cfg(test)]
+    pub(crate) fn takes_in(&self, event: watcher::Event<Pod>) -> bool {
+        !self.apply(event).is_empty()
+    }
+
     fn apply(&self, event: watcher::Event<Pod>) -> Vec<SoakTestKey> {
         let mut known = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
@@ -183,7 +192,8 @@ impl PodFacts {
                     .entry(key.clone())
                     .or_default()
                     .insert(fact.uid.clone(), fact.clone());
-                if before.as_ref() == Some(&fact) {
+                let version = fact.version.clone();
+                if before.map(|before| PodFact { version, ..before }) == Some(fact) {
                     Vec::new()
                 } else {
                     vec![key]

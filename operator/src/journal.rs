@@ -1,10 +1,12 @@
 //! The journal of a soak: every incarnation of every pod, every event, every breach of health.
 //!
 //! It is append-only text in ConfigMaps, one line an entry, and it is what judging believes: an entry is written there
-//! before the status forgets it. Entries carry their own identity, so that one written twice, because the operator
-//! died before it could say that it had been written, is read once.
+//! before the status forgets it. Entries are written in batches, each with a name of its own and that of the batch before
+//! it, and the status names the last: so an entry counts if and only if the status that goes with it was written. What an
+//! operator appended that died before its status, or that no longer led and did not know it, stays beside the chain.
 //!
 //! ```text
+//! # 3f2a91-1763850000124 3f2a91-1763849990022                   a batch, and the one before it
 //! i worker simple-worker-7f9c-x2kq1 6f1c… 0 1763850000123      an incarnation: component, pod, uid, restarts, start
 //! x 6f1c… 0 1763850100456                                      its end
 //! e 3 podKill worker simple-worker-7f9c-x2kq1 6f1c… 1763850100400 1763850100456 1763850107001 Injected -
@@ -15,7 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use soak_api::{EventRecord, EventResult, HealthBreach};
+use soak_api::{EventRecord, EventResult, HealthBreach, JournalStatus};
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,8 +72,10 @@ pub(crate) enum JournalError {
 /// What the entries come to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Journal {
-    /// Lines read, repeated ones included.
+    /// Entries read, repeated ones included.
     pub(crate) entries: usize,
+    /// The batch that was read last.
+    pub(crate) head: String,
     /// Every incarnation and, where it is over, its end.
     pub(crate) incarnations: BTreeMap<IncarnationId, (Incarnation, Option<Timestamp>)>,
     /// Events by their place in the plan.
@@ -81,23 +85,43 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Reads the chunks, in order, and checks that at least `expected` entries are there.
+    /// Reads the chunks, in order: the batches that lead to the one that the status names, which must hold as many entries
+    /// as it says.
     pub(crate) fn read<'a>(
         chunks: impl IntoIterator<Item = &'a str>,
-        expected: u32,
+        status: &JournalStatus,
     ) -> Result<Self, JournalError> {
-        let mut journal = Self::default();
-        for line in chunks
-            .into_iter()
-            .flat_map(str::lines)
-            .filter(|line| !line.is_empty())
-        {
-            journal.add(decode(line).ok_or_else(|| JournalError::Unreadable(line.to_owned()))?);
+        let mut batches: BTreeMap<&str, Batch<'_>> = BTreeMap::new();
+        let mut last = "";
+        for line in chunks.into_iter().flat_map(str::lines) {
+            let unreadable = || JournalError::Unreadable(line.to_owned());
+            if let Some(names) = line.strip_prefix("# ") {
+                let (name, before) = names.split_once(' ').ok_or_else(unreadable)?;
+                let entries = Vec::new();
+                batches.insert(name, Batch { before, entries });
+                last = name;
+            } else if !line.is_empty() {
+                let entry = decode(line).ok_or_else(unreadable)?;
+                let batch = batches.get_mut(last).ok_or_else(unreadable)?;
+                batch.entries.push(entry);
+            }
         }
-        if journal.entries < expected as usize {
+        let mut chain = Vec::new();
+        let mut name = status.head.as_str();
+        // A batch is taken once, so that no ring of names can be followed for ever.
+        while let Some(batch) = batches.remove(name) {
+            chain.push(batch.entries);
+            name = batch.before;
+        }
+        let mut journal = Self::default();
+        for entry in chain.into_iter().rev().flatten() {
+            journal.add(entry);
+        }
+        journal.head.clone_from(&status.head);
+        if journal.entries != status.entries as usize {
             return Err(JournalError::Torn {
                 found: journal.entries,
-                expected,
+                expected: status.entries,
             });
         }
         Ok(journal)
@@ -151,12 +175,33 @@ impl Journal {
     }
 }
 
+/// Entries that were written together.
+struct Batch<'a> {
+    before: &'a str,
+    entries: Vec<Entry>,
+}
+
+/// The name of a batch that no other has: who writes it, and when.
+pub(crate) fn batch_name(writer: &str, now: Timestamp) -> String {
+    // FNV-1a (Fowler, Noll, Vo, 1991).
+    let hash = writer.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    format!("{hash:08x}-{}", now.as_millisecond())
+}
+
+/// The batch as lines, each with its end; `before` is empty for the first.
+pub(crate) fn encode_batch(name: &str, before: &str, entries: &[Entry]) -> String {
+    let lines: String = entries.iter().map(|entry| encode(entry) + "\n").collect();
+    format!("# {name} {}\n{lines}", or_dash(before))
+}
+
 fn same_breach(a: &HealthBreach, b: &HealthBreach) -> bool {
     (&a.component, &a.pod, &a.reason, &a.detail) == (&b.component, &b.pod, &b.reason, &b.detail)
 }
 
 /// The entry as one line, without its end.
-pub(crate) fn encode(entry: &Entry) -> String {
+fn encode(entry: &Entry) -> String {
     match entry {
         Entry::Started(i) => format!(
             "i {} {} {} {} {}",
@@ -367,6 +412,26 @@ mod tests {
         ]
     }
 
+    fn of(batches: &[(&str, &str, &[Entry])], head: &str) -> Journal {
+        let text = batches
+            .iter()
+            .map(|(name, before, entries)| encode_batch(name, before, entries));
+        let texts: Vec<String> = text.collect();
+        let mut entries = 0;
+        let mut next = head;
+        while let Some((_, before, batch)) = batches.iter().find(|(name, ..)| *name == next) {
+            entries += batch.len();
+            next = before;
+        }
+        let (entries, head) = (u32::try_from(entries).expect("few"), head.to_owned());
+        let status = JournalStatus {
+            chunks: 1,
+            entries,
+            head,
+        };
+        Journal::read(texts.iter().map(String::as_str), &status).expect("whole")
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read_again(entry in entry()) {
@@ -375,25 +440,47 @@ mod tests {
 
         #[test]
         fn an_entry_written_twice_is_read_once(entries in prop::collection::vec(entry(), 0..30)) {
-            let once: String = entries.iter().map(|e| encode(e) + "\n").collect();
-            let twice: String = entries.iter().flat_map(|e| [encode(e), encode(e)]).map(|l| l + "\n").collect();
-            let (once, twice) = (Journal::read([&*once], 0).expect("readable"), Journal::read([&*twice], 0).expect("readable"));
+            let twice: Vec<_> = entries.iter().flat_map(|e| [e.clone(), e.clone()]).collect();
+            let (once, twice) = (of(&[("a", "", &entries)], "a"), of(&[("a", "", &twice)], "a"));
             prop_assert_eq!(once.incarnations, twice.incarnations);
             prop_assert_eq!(once.events, twice.events);
             prop_assert_eq!(once.breaches, twice.breaches);
         }
 
         #[test]
-        fn a_journal_that_lost_an_entry_is_torn(entries in prop::collection::vec(entry(), 1..30)) {
-            let text: String = entries[1..].iter().map(|e| encode(e) + "\n").collect();
-            let expected = u32::try_from(entries.len()).expect("few");
-            let torn = JournalError::Torn { found: entries.len() - 1, expected };
-            prop_assert_eq!(Journal::read([&*text], expected), Err(torn));
+        fn what_was_written_without_its_status_does_not_count(
+            batches in prop::collection::vec(prop::collection::vec(entry(), 1..4), 1..6), void in prop::collection::vec(entry(), 1..4),
+            place in 0_usize..6,
+        ) {
+            let names: Vec<String> = (0..batches.len()).map(|i| format!("b{i}")).collect();
+            let before = |i: usize| if i == 0 { "" } else { names[i - 1].as_str() };
+            let chain: Vec<(&str, &str, &[Entry])> =
+                batches.iter().enumerate().map(|(i, batch)| (names[i].as_str(), before(i), batch.as_slice())).collect();
+            let head = names.last().expect("one at least");
+            let mut with_void = chain.clone();
+            let place = place.min(batches.len());
+            with_void.insert(place, ("void", before(place.min(batches.len() - 1)), &void));
+            prop_assert_eq!(of(&with_void, head), of(&chain, head));
+        }
+
+        #[test]
+        fn a_journal_that_lost_an_entry_or_a_batch_is_torn(entries in prop::collection::vec(entry(), 1..30)) {
+            let expected = u32::try_from(entries.len() + 1).expect("few");
+            let status = JournalStatus { chunks: 1, entries: expected, head: "b".into() };
+            let first = encode_batch("a", "", &entries[..1]);
+            let second = encode_batch("b", "a", &entries);
+            prop_assert!(Journal::read([&*first, &*second], &status).is_ok());
+            let torn = |found| Err(JournalError::Torn { found, expected });
+            prop_assert_eq!(Journal::read([&*second], &status), torn(entries.len()));
+            prop_assert_eq!(Journal::read([&*first], &status), torn(0));
+            let shorter = encode_batch("b", "a", &entries[1..]);
+            prop_assert_eq!(Journal::read([&*first, &*shorter], &status), torn(entries.len()));
         }
 
         #[test]
         fn no_line_makes_reading_panic(line in ".{0,80}") {
-            let _ = Journal::read([&*line], 0);
+            let status = JournalStatus { chunks: 1, entries: 1, head: "a".into() };
+            let _ = Journal::read(["# a a\n", &*line], &status);
         }
     }
 
@@ -401,7 +488,7 @@ mod tests {
     fn a_line_cut_short_is_unreadable() {
         let line = "e 3 podKill worker pod uid 1763850100400";
         assert_eq!(
-            Journal::read([line], 0),
+            Journal::read(["# a -", line], &JournalStatus::default()),
             Err(JournalError::Unreadable(line.into()))
         );
     }

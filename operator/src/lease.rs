@@ -4,7 +4,7 @@
 //! ends when it loses it. The holder is the pod's uid: a container that restarts in the same pod takes its Lease up
 //! again at once, because its predecessor is dead; another pod waits until the Lease has run out or is released.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -12,6 +12,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
 
 const NAME: &str = "soak-operator";
 
@@ -66,19 +69,26 @@ impl Leadership {
 pub(crate) struct Keeper {
     leases: Api<Lease>,
     holder: String,
+    clock: Clock,
     term: watch::Sender<Option<Term>>,
     /// Whom we saw holding it, by renewal, and since when: time is measured here, not read off another's clock.
     rival: Option<(Option<MicroTime>, Instant)>,
 }
 
 impl Keeper {
-    pub(crate) fn new(client: Client, namespace: &str, holder: String) -> (Self, Leadership) {
+    pub(crate) fn new(
+        client: Client,
+        namespace: &str,
+        holder: String,
+        clock: Clock,
+    ) -> (Self, Leadership) {
         let (term, receiver) = watch::channel(None);
         let leases = Api::namespaced(client, namespace);
         (
             Self {
                 leases,
                 holder,
+                clock,
                 term,
                 rival: None,
             },
@@ -117,7 +127,7 @@ impl Keeper {
                     tracing::error!("the lease runs out and could not be renewed");
                     return;
                 }
-                Some(_) => tokio::time::sleep_until((asked_at + RENEW_EVERY).into()).await,
+                Some(_) => tokio::time::sleep_until(asked_at + RENEW_EVERY).await,
                 None => tokio::time::sleep(ASK_EVERY).await,
             }
         }
@@ -132,7 +142,7 @@ impl Keeper {
             let mut lease = self.leases.get(NAME).await?;
             if holder_of(&lease) == Some(&self.holder) {
                 let spec = lease.spec.get_or_insert_default();
-                (spec.holder_identity, spec.renew_time) = (None, Some(MicroTime(Timestamp::now())));
+                (spec.holder_identity, spec.renew_time) = (None, Some(MicroTime(self.clock.now())));
                 self.leases
                     .replace(NAME, &PostParams::default(), &lease)
                     .await?;
@@ -148,7 +158,7 @@ impl Keeper {
 
     /// Takes or renews the Lease if nobody else holds it; a conflict means that somebody else was faster.
     async fn ask(&mut self) -> Result<Answer, kube::Error> {
-        let now = MicroTime(Timestamp::now());
+        let now = MicroTime(self.clock.now());
         let Some(mut lease) = self.leases.get_opt(NAME).await? else {
             let lease = Lease {
                 metadata: ObjectMeta {

@@ -5,6 +5,7 @@
 
 mod act;
 mod chaos;
+mod clock;
 mod config;
 mod context;
 mod controller;
@@ -14,13 +15,17 @@ mod journal;
 mod judge;
 mod lease;
 mod metrics;
+mod mutant;
 mod observe;
+mod outside;
 mod plan;
 pub mod prometheus;
 mod reasons;
 mod record;
 mod runtime;
 mod server;
+#[cfg(test)]
+mod simulation;
 mod workload;
 
 pub use config::{Config, LogFormat};

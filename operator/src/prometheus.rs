@@ -21,9 +21,16 @@ const POINTS_AT_ONCE: u32 = 10_000;
 
 /// A Prometheus server.
 pub struct Prometheus {
-    client: Client,
+    source: Source,
     url: String,
     metrics: Option<Metrics>,
+}
+
+/// Where answers come from.
+enum Source {
+    Server(Client),
+    #[cfg(test)]
+    Model(std::sync::Arc<crate::simulation::Model>),
 }
 
 /// The client that all queries share. It brings its own roots of trust: the image holds nothing but the operator.
@@ -131,10 +138,20 @@ impl Prometheus {
             cause: root(&error),
         })?;
         Ok(Self {
-            client,
+            source: Source::Server(client),
             url: url.to_owned(),
             metrics: None,
         })
+    }
+
+    /// A model of one.
+    #[cfg(test)]
+    pub(crate) fn modelled(url: &str, model: std::sync::Arc<crate::simulation::Model>) -> Self {
+        Self {
+            source: Source::Model(model),
+            url: url.to_owned(),
+            metrics: None,
+        }
     }
 
     /// Counts queries in the operator's own metrics.
@@ -152,8 +169,14 @@ impl Prometheus {
 
     /// The value of an expression at one instant.
     pub async fn instant(&self, query: &str, at: Timestamp) -> Result<Answer, Error> {
-        let request = self.client.query(query).query("time", seconds(at));
-        self.ask(query, request.get_raw()).await
+        match &self.source {
+            Source::Server(client) => {
+                let request = client.query(query).query("time", seconds(at));
+                self.ask(query, request.get_raw()).await
+            }
+            #[cfg(test)]
+            Source::Model(model) => model.instant(query, at).await,
+        }
     }
 
     /// The samples of a plain selector as they were scraped, both ends included.
@@ -198,13 +221,16 @@ impl Prometheus {
     ) -> Result<Answer, Error> {
         let mut parts = Vec::new();
         for (start, end) in chunks(from, to, step * POINTS_AT_ONCE) {
-            let request = self.client.query_range(
-                query,
-                start.as_second(),
-                end.as_second(),
-                step.as_secs_f64(),
-            );
-            parts.push(self.ask(query, request.get_raw()).await?);
+            let part = match &self.source {
+                Source::Server(client) => {
+                    let (start, end) = (start.as_second(), end.as_second());
+                    let request = client.query_range(query, start, end, step.as_secs_f64());
+                    self.ask(query, request.get_raw()).await
+                }
+                #[cfg(test)]
+                Source::Model(model) => model.range(query, start, end, step).await,
+            };
+            parts.push(part?);
         }
         Ok(Answer::joined(parts))
     }

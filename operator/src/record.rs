@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
-use soak_api::{SOAK_TEST, SoakTest};
+use soak_api::{JournalStatus, SOAK_TEST, SoakTest};
 
 use crate::context::{Context, Error, belongs_to};
 use crate::decide::{Announcement, Decision, Effect};
@@ -45,9 +45,13 @@ pub(crate) async fn record(
         announcements,
         ..
     } = decision;
-    if !journal.is_empty() {
-        status.journal = append(test, &journal, ctx).await?;
-    }
+    let longer = if journal.is_empty() {
+        None
+    } else {
+        let (longer, written) = append(test, &journal, ctx).await?;
+        status.journal = written;
+        Some(longer)
+    };
     let test = if test.status.as_ref() == Some(&status) {
         test.clone()
     } else {
@@ -66,14 +70,19 @@ pub(crate) async fn record(
             .map_err(Error::kube("write the status"))?;
         ctx.metrics.transition(test, &written);
         let written = Arc::new(written);
-        ctx.remember(test, |memory| memory.written = Some(written.clone()));
+        ctx.remember(test, |memory| {
+            memory.written = Some(written.clone());
+            if let Some(longer) = longer {
+                memory.journal = longer.map(Arc::new);
+            }
+        });
         written
     };
     announce(&test, announcements, ctx);
     Ok(Persisted { test, what: effect })
 }
 
-/// The journal, from memory where it is as long as the status says, else from the cluster.
+/// The journal, from memory where it ends with the batch that the status names, else from the cluster.
 pub(crate) async fn journal(
     test: &SoakTest,
     ctx: &Context,
@@ -84,7 +93,7 @@ pub(crate) async fn journal(
         .map(|status| status.journal.clone())
         .unwrap_or_default();
     if let Some(known) = ctx.remembered(test).journal
-        && known.entries >= expected.entries as usize
+        && known.head == expected.head
     {
         return Ok(Ok(known));
     }
@@ -92,28 +101,27 @@ pub(crate) async fn journal(
     while let Some(chunk) = chunk(test, chunks.len(), ctx).await? {
         chunks.push(text(&chunk).to_owned());
     }
-    let read = Journal::read(chunks.iter().map(String::as_str), expected.entries).map(Arc::new);
+    let read = Journal::read(chunks.iter().map(String::as_str), &expected).map(Arc::new);
     if let Ok(journal) = &read {
         ctx.remember(test, |memory| memory.journal = Some(journal.clone()));
     }
     Ok(read)
 }
 
-/// Appends to the last chunk, or begins another; what memory holds follows what was written.
+/// Appends to the last chunk, or begins another, for the status to name what was written. The journal with it, too, where
+/// all of it is known.
 async fn append(
     test: &SoakTest,
     entries: &[journal::Entry],
     ctx: &Context,
-) -> Result<soak_api::JournalStatus, Error> {
-    let lines: String = entries
-        .iter()
-        .map(|entry| journal::encode(entry) + "\n")
-        .collect();
+) -> Result<(Option<Journal>, JournalStatus), Error> {
     let known = test
         .status
         .as_ref()
         .map(|status| status.journal.clone())
         .unwrap_or_default();
+    let head = journal::batch_name(&ctx.identity, ctx.now());
+    let lines = journal::encode_batch(&head, &known.head, entries);
     let mut place = known.chunks.saturating_sub(1) as usize;
     let maps: Api<ConfigMap> = ctx.api(test);
     loop {
@@ -142,20 +150,22 @@ async fn append(
             }
         }
     }
-    let mut journal = ctx
-        .remembered(test)
-        .journal
-        .map(Arc::unwrap_or_clone)
-        .unwrap_or_default();
-    for entry in entries {
-        journal.add(entry.clone());
-    }
-    let entries = u32::try_from(journal.entries).unwrap_or(u32::MAX);
-    ctx.remember(test, |memory| memory.journal = Some(Arc::new(journal)));
-    Ok(soak_api::JournalStatus {
+    let remembered = ctx.remembered(test).journal;
+    let whole = remembered.filter(|journal| journal.head == known.head);
+    let longer = whole.map(|journal| {
+        let mut longer = Arc::unwrap_or_clone(journal);
+        for entry in entries {
+            longer.add(entry.clone());
+        }
+        longer.head.clone_from(&head);
+        longer
+    });
+    let written = JournalStatus {
         chunks: u32::try_from(place + 1).unwrap_or(u32::MAX),
-        entries,
-    })
+        entries: known.entries + u32::try_from(entries.len()).unwrap_or(u32::MAX),
+        head,
+    };
+    Ok((longer, written))
 }
 
 async fn chunk(test: &SoakTest, place: usize, ctx: &Context) -> Result<Option<ConfigMap>, Error> {

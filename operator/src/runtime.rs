@@ -1,6 +1,7 @@
 //! Brings the parts together and takes them down again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -9,15 +10,20 @@ use kube::runtime::events::{Recorder, Reporter};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
 use crate::context::Context;
 use crate::controller;
 use crate::facts::PodFacts;
 use crate::lease::Keeper;
 use crate::metrics::Metrics;
+use crate::outside::Outside;
 use crate::prometheus;
 use crate::server::{Readiness, serve};
 use crate::workload::Images;
+
+/// How long the API server may be silent before a request counts as lost.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Waits to lead, then looks after SoakTests until it is told to stop, or until it no longer leads, which is an error.
 pub async fn run(config: Config) -> anyhow::Result<()> {
@@ -27,15 +33,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let metrics = Metrics::new();
     let readiness = Readiness::default();
     let server = tokio::spawn(serve(config.http_addr, metrics.clone(), readiness.clone()));
-    let client = Client::try_default()
-        .await
-        .context("failed to find the cluster")?;
-    let stop = stopped_by_signal()?;
+    let (watching, asking) = clients().await?;
+    let (stop, clock) = (stopped_by_signal()?, Clock::default());
     let holder = config
         .pod_uid
         .clone()
         .unwrap_or_else(|| config.pod_name.clone());
-    let (mut keeper, leadership) = Keeper::new(client.clone(), &config.pod_namespace, holder);
+    let (mut keeper, leadership) =
+        Keeper::new(asking.clone(), &config.pod_namespace, holder, clock);
     readiness.set();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -47,7 +52,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             leadership.acquired().await;
             metrics.leads(true);
             tracing::info!("leading");
-            look_after_soaktests(client, &config, leadership, metrics, stop).await
+            look_after_soaktests(watching, asking, &config, leadership, metrics, stop).await
         }
     };
     let outcome = tokio::select! {
@@ -60,8 +65,23 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     outcome
 }
 
+/// One client for watches, which are silent for as long as nothing happens, and one for requests, which are given up: a
+/// connection that died without a word must not hold a soak beyond its deadline.
+async fn clients() -> anyhow::Result<(Client, Client)> {
+    let config = kube::Config::infer()
+        .await
+        .context("failed to find the cluster")?;
+    let mut asking = config.clone();
+    asking.connect_timeout = Some(Duration::from_secs(5));
+    asking.read_timeout = Some(ANSWERED_WITHIN);
+    let client =
+        |config| Client::try_from(config).context("failed to make a client of the cluster");
+    Ok((client(config)?, client(asking)?))
+}
+
 async fn look_after_soaktests(
-    client: Client,
+    watching: Client,
+    asking: Client,
     config: &Config,
     leadership: crate::lease::Leadership,
     metrics: Metrics,
@@ -71,7 +91,7 @@ async fn look_after_soaktests(
         controller: "soak-operator".into(),
         instance: Some(config.pod_name.clone()),
     };
-    let recorder = Recorder::new(client.clone(), reporter);
+    let recorder = Recorder::new(asking.clone(), reporter);
     // Each start is another one: a gap between two of them is time in which nobody was there.
     let identity = format!("{}/{}", config.pod_name, Timestamp::now().as_millisecond());
     let http = prometheus::http_client().context("failed to make an HTTP client")?;
@@ -93,7 +113,7 @@ async fn look_after_soaktests(
     };
     let controllers = scopes.into_iter().map(|namespace| {
         let ctx = Context::new(
-            client.clone(),
+            asking.clone(),
             identity.clone(),
             images.clone(),
             config.prometheus_url.clone().filter(|url| !url.is_empty()),
@@ -101,10 +121,11 @@ async fn look_after_soaktests(
             recorder.clone(),
             metrics.clone(),
             leadership.clone(),
-            http.clone(),
+            Clock::default(),
+            Outside::Network(http.clone()),
         );
         controller::run(
-            client.clone(),
+            watching.clone(),
             namespace,
             Arc::new(ctx),
             stop.clone().cancelled_owned(),

@@ -13,6 +13,7 @@ use super::{Decision, Draft, Effect, health, lifecycle, signed};
 use crate::chaos::grace_period_seconds;
 use crate::facts::PodFact;
 use crate::journal::{Entry, Journal};
+use crate::mutant::Mutant;
 use crate::plan::{self, PlannedEvent};
 use crate::reasons::{breach, chaos as reason};
 
@@ -20,7 +21,7 @@ use crate::reasons::{breach, chaos as reason};
 const LATEST: SignedDuration = SignedDuration::from_secs(10);
 
 /// How many events the status shows.
-const RECENT: usize = 20;
+const RECENT: usize = 10;
 
 /// What came of carrying out an intent.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,13 +74,6 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
         draft.status().chaos.next_at = None;
         return;
     };
-    if let Some(settled) = draft.journal.events.get(&event.index).cloned() {
-        // The operator died between journal and status: what the journal says has happened.
-        draft.status().chaos.due += 1;
-        push_recent(draft.status(), settled);
-        draft.look_at(draft.now);
-        return;
-    }
     let at = began + signed(event.at);
     draft.status().chaos.next_at = Some(at);
     if draft.now < at {
@@ -90,6 +84,7 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
     draft.status().chaos.next_at = events.get(due + 1).map(|next| began + signed(next.at));
     match target(draft, event, at, window_end) {
         Ok(pod) => {
+            let version = pod.version.clone();
             let intent = PendingIntent {
                 index: event.index,
                 kind: event.kind.name().to_owned(),
@@ -100,9 +95,12 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
                 planned_at: at,
                 decided_at: draft.now,
             };
-            draft.status().chaos.pending = Some(intent.clone());
+            if !Mutant::ForgetsTheIntent.is_on() {
+                draft.status().chaos.pending = Some(intent.clone());
+            }
             draft.decision.effect = Effect::Kill {
                 intent,
+                version,
                 again: false,
             };
         }
@@ -139,15 +137,6 @@ pub(super) fn stop(draft: &mut Draft<'_>) -> bool {
         return false;
     }
     recover(draft);
-    let next = |draft: &Draft<'_>| {
-        let due = draft.decision.status.chaos.due;
-        draft.journal.events.get(&due).cloned()
-    };
-    while let Some(settled) = next(draft) {
-        // The operator died between journal and status: what the journal says has happened.
-        draft.status().chaos.due += 1;
-        push_recent(draft.status(), settled);
-    }
     let status = &mut draft.decision.status.chaos;
     status.planned = status.due;
     status.summary = summary(status.injected, status.planned);
@@ -167,10 +156,12 @@ fn target<'a>(
     if draft.test.spec.suspend {
         return Err(reason::SUSPENDED);
     }
-    if draft.now.duration_since(at) > LATEST || draft.now >= window_end {
+    let missed = draft.now.duration_since(at) > LATEST && !Mutant::MakesUpForMissed.is_on();
+    if missed || draft.now >= window_end {
         return Err(reason::MISSED);
     }
-    if draft.decision.status.chaos.recovering.is_some() {
+    let recovering = draft.decision.status.chaos.recovering.is_some();
+    if recovering && !Mutant::IgnoresRecovery.is_on() {
         return Err(reason::NOT_RECOVERED);
     }
     let component = event.kind.component();
@@ -188,9 +179,9 @@ fn target<'a>(
     if candidates.is_empty() {
         return Err(reason::NO_CANDIDATE);
     }
-    if (candidates.len() - 1) * 100
-        < draft.desired(component) * usize::from(chaos.guard.min_ready_percent)
-    {
+    let too_few = (candidates.len() - 1) * 100
+        < draft.desired(component) * usize::from(chaos.guard.min_ready_percent);
+    if too_few && !Mutant::IgnoresTheGuard.is_on() {
         return Err(reason::TOO_FEW_READY);
     }
     candidates.sort_by(|a, b| (a.created_at, &a.name).cmp(&(b.created_at, &b.name)));
@@ -204,28 +195,43 @@ fn target<'a>(
 /// An intent of an earlier pass, whose result nobody wrote down: done now if its pod still lives and it is not too
 /// late; given up if it is; presumed done if the pod is gone, which proves nothing.
 fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
-    if let Some(settled) = draft.journal.events.get(&intent.index).cloned() {
-        draft.status().chaos.pending = None;
-        push_recent(draft.status(), settled);
-        draft.look_at(draft.now);
-        return;
-    }
-    let alive = draft
+    let there = draft
         .observed
         .pods
         .iter()
-        .any(|pod| pod.uid == intent.uid && !pod.terminating);
+        .find(|pod| pod.uid == intent.uid && !pod.terminating);
+    let alive = there.is_some();
+    let version = there.map(|pod| pod.version.clone()).unwrap_or_default();
     let late = draft.now.duration_since(intent.planned_at) > LATEST;
-    if alive && !late {
+    if !alive
+        && Mutant::TakesAnotherPod.is_on()
+        && let Some(other) = draft.observed.pods.iter().find(|pod| pod.serves())
+    {
+        let (pod, uid) = (other.name.clone(), other.uid.clone());
+        let version = other.version.clone();
+        let intent = PendingIntent { pod, uid, ..intent };
+        draft.status().chaos.pending = Some(intent.clone());
         draft.decision.effect = Effect::Kill {
             intent,
+            version,
+            again: true,
+        };
+        return;
+    }
+    if alive && !late && !Mutant::CallsPendingDone.is_on() {
+        draft.decision.effect = Effect::Kill {
+            intent,
+            version,
             again: true,
         };
         draft.look_at(draft.now + SignedDuration::from_secs(1));
         return;
     }
     let mut record = record_of(&intent);
-    if alive {
+    if Mutant::CallsPendingDone.is_on() {
+        record.result = EventResult::Injected;
+        record.injected_at = Some(draft.now);
+    } else if alive {
         record.result = EventResult::Abandoned;
         reason::TOO_LATE.clone_into(&mut record.reason);
     } else {
@@ -247,7 +253,7 @@ fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
             event: record,
             overdue: false,
         });
-    } else {
+    } else if !Mutant::DropsTheIntent.is_on() {
         keep(draft, record);
     }
     draft.look_at(draft.now);
@@ -407,7 +413,9 @@ fn record_of(intent: &PendingIntent) -> EventRecord {
 
 /// Writes the event into the journal and shows it in the status.
 fn keep(draft: &mut Draft<'_>, record: EventRecord) {
-    draft.write(Entry::Event(record.clone()));
+    if !Mutant::ForgetsTheJournal.is_on() {
+        draft.write(Entry::Event(record.clone()));
+    }
     push_recent(draft.status(), record);
 }
 

@@ -10,6 +10,7 @@ use soak_api::{
 
 use super::{Draft, Effect, chaos, health, signed};
 use crate::judge::Looking;
+use crate::mutant::Mutant;
 use crate::plan;
 
 /// How long before the deadline a soak is ended, so that it is Completed by then.
@@ -67,7 +68,7 @@ fn ended_early(draft: &mut Draft<'_>) -> bool {
     let Some(deadline) = draft.before.deadline_at else {
         return false;
     };
-    if draft.now < deadline - LAST_CALL {
+    if draft.now < deadline - LAST_CALL || Mutant::IgnoresTheDeadline.is_on() {
         draft.look_at(deadline - LAST_CALL);
         return false;
     }
@@ -364,7 +365,8 @@ fn absence(draft: &mut Draft<'_>) {
         seen
     };
     let gap = draft.now.duration_since(since);
-    if another || gap > 3 * super::heartbeat(draft.test) {
+    let away = another || gap > 3 * super::heartbeat(draft.test);
+    if away && !Mutant::IgnoresAbsence.is_on() {
         draft.status().presence.absent_milliseconds +=
             i64::try_from(gap.as_millis().max(0)).unwrap_or(i64::MAX / 2);
     }

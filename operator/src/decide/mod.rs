@@ -48,6 +48,8 @@ pub(crate) enum Effect {
     /// Carry out the intent that is written down.
     Kill {
         intent: PendingIntent,
+        /// The pod's resource version as it was decided on.
+        version: String,
         /// Whether an earlier pass may have done it already, and died before it could say so.
         again: bool,
     },

@@ -10,9 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
 use soak_api::verdict::Outcome;
-use soak_api::{
-    CriterionResult, Estimate, EventRecord, EventResult, FailedFast, Phase, SoakOutcome, SoakTest,
-};
+use soak_api::{CriterionResult, Estimate, EventResult, FailedFast, Phase, SoakOutcome, SoakTest};
 
 use super::*;
 use crate::facts::PodFact;
@@ -232,11 +230,11 @@ impl World {
 
     /// Writes as the recorder does; `false` if the operator died on the way.
     fn record(&mut self, decision: &Decision) -> bool {
-        for entry in &decision.journal {
-            self.journal.add(entry.clone());
-        }
         if self.chance(self.trouble.crash) {
             return false;
+        }
+        for entry in &decision.journal {
+            self.journal.add(entry.clone());
         }
         let phase = decision.status.phase;
         if self.phases.last() != Some(&phase) {
@@ -261,7 +259,7 @@ impl World {
                     self.leaving.entry(pod.uid.clone()).or_insert(self.now);
                 }
             }
-            Effect::Kill { intent, again } => {
+            Effect::Kill { intent, again, .. } => {
                 self.reconcile_pods();
                 let serving = self
                     .pods
@@ -401,30 +399,6 @@ fn a_criterion_that_surely_failed_ends_the_soak_before_its_time_and_chaos_with_i
         .filter(|event| event.planned_at > ended);
     assert_eq!(later.count(), 0, "nothing is done to a soak that has ended");
     assert!(status.estimates.is_empty(), "the verdict takes their place");
-}
-
-#[test]
-fn an_event_that_only_the_journal_knows_counts_though_the_soak_ends_early() {
-    let mut world = World::new(5, Trouble::default(), soaktest(|_| {}));
-    world.run_until(Phase::Soaking);
-    let event = EventRecord {
-        index: 0,
-        kind: "podKill".to_owned(),
-        component: "worker".to_owned(),
-        pod: String::new(),
-        uid: String::new(),
-        planned_at: world.now,
-        injected_at: None,
-        recovered_at: None,
-        result: EventResult::Skipped,
-        reason: "NoCandidate".to_owned(),
-    };
-    world.journal.add(Entry::Event(event));
-    world.fails_fast_at = Some(world.now);
-    world.run();
-    let chaos = &world.status().chaos;
-    assert_eq!((chaos.due, chaos.planned), (1, 1));
-    assert_eq!(chaos.recent.len(), 1);
 }
 
 #[test]

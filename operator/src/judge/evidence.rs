@@ -11,6 +11,7 @@ use super::signals::{self, Signals};
 use super::worded;
 use crate::decide::describe_breach;
 use crate::journal::Journal;
+use crate::mutant::Mutant;
 use crate::prometheus::{Error, Prometheus};
 use crate::reasons::breach;
 
@@ -94,7 +95,7 @@ pub(super) async fn evidence(
     let memory = signals.of(Signal::Memory).await?;
     let data = covered(&memory, observation);
     let mut problems = Vec::new();
-    if data < COVERED {
+    if data < COVERED && !Mutant::BelievesSilence.is_on() {
         let url = prometheus.url();
         problems.push(format!(
             "Prometheus at {url} has data of {} of the window's pod-time, {} are needed",

@@ -134,7 +134,10 @@ fn open(test: &SoakTest, ctx: &Context) -> Result<Prometheus, String> {
     let url = url_of(test, ctx).ok_or(
         "there is no Prometheus to ask: set spec.metrics.prometheus.url, or give the operator one (PROMETHEUS_URL)",
     )?;
-    let prometheus = Prometheus::open(&url, &ctx.http).map_err(|error| error.to_string())?;
+    let prometheus = ctx
+        .outside
+        .prometheus(&url)
+        .map_err(|error| error.to_string())?;
     Ok(prometheus.counted_in(ctx.metrics.clone()))
 }
 

@@ -1,0 +1,90 @@
+//! Deliberate faults, one at a time, that the simulation has to find: what it does not find it does not prove.
+//!
+//! Outside of tests there are none.
+
+/// A fault that somebody could make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "only a simulation switches one on")
+)]
+pub(crate) enum Mutant {
+    /// Deletes by name alone.
+    DropsTheUid,
+    /// Takes the deletion by somebody else for its own.
+    TakesOverDeletions,
+    /// Acts without having written down what it is about to do.
+    ForgetsTheIntent,
+    /// Takes an intent that it finds for one that was carried out.
+    CallsPendingDone,
+    /// Carries out an intent on another pod where its own is gone.
+    TakesAnotherPod,
+    /// Drops an intent that comes too late without a word.
+    DropsTheIntent,
+    /// Changes the cluster without the Lease.
+    IgnoresTheLease,
+    /// Leaves events out of the journal.
+    ForgetsTheJournal,
+    /// Refuses nothing for too few ready pods.
+    IgnoresTheGuard,
+    /// Begins the next event before the component has recovered from the last.
+    IgnoresRecovery,
+    /// Does late what it missed.
+    MakesUpForMissed,
+    /// Goes on beyond the deadline.
+    IgnoresTheDeadline,
+    /// Takes missing data for data.
+    BelievesSilence,
+    /// Does not count the time in which no operator was there.
+    IgnoresAbsence,
+    /// Sees nothing of what happens to pods beside chaos.
+    IgnoresBreaches,
+}
+
+impl Mutant {
+    /// Whether this fault is switched on.
+    #[cfg(test)]
+    pub(crate) fn is_on(self) -> bool {
+        ON.get() == Some(self)
+    }
+
+    #[cfg(not(test))]
+    #[inline]
+    #[expect(clippy::unused_self, reason = "it is the same call as under test")]
+    pub(crate) const fn is_on(self) -> bool {
+        false
+    }
+
+    /// Runs `what` with the fault switched on, on this thread.
+    #[cfg(test)]
+    pub(crate) fn during<T>(self, what: impl FnOnce() -> T) -> T {
+        ON.set(Some(self));
+        let result = what();
+        ON.set(None);
+        result
+    }
+
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 15] = [
+        Self::DropsTheUid,
+        Self::TakesOverDeletions,
+        Self::ForgetsTheIntent,
+        Self::CallsPendingDone,
+        Self::TakesAnotherPod,
+        Self::DropsTheIntent,
+        Self::IgnoresTheLease,
+        Self::ForgetsTheJournal,
+        Self::IgnoresTheGuard,
+        Self::IgnoresRecovery,
+        Self::MakesUpForMissed,
+        Self::IgnoresTheDeadline,
+        Self::BelievesSilence,
+        Self::IgnoresAbsence,
+        Self::IgnoresBreaches,
+    ];
+}
+
+#[cfg(test)]
+thread_local! {
+    static ON: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
+}

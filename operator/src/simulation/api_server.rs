@@ -1,0 +1,410 @@
+//! The model of the API server: what kube's client asks over HTTP, with everything that can go wrong on the way.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Request, Response, StatusCode};
+use jiff::Timestamp;
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use super::cluster::{Model, NAME, NAMESPACE, State};
+use super::promises::Killing;
+
+/// Who asks.
+pub(super) struct Caller {
+    /// The holder that its Lease names.
+    pub(super) holder: String,
+    /// Told when the process is killed.
+    pub(super) killed: Notify,
+}
+
+/// How long a client waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What becomes of a request.
+enum Fate {
+    Served,
+    Refused,
+    Hangs { done: bool },
+    Lost,
+    Killed { done: bool },
+}
+
+pub(super) fn client(model: Arc<Model>, caller: Arc<Caller>) -> Client {
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (model, caller) = (model.clone(), caller.clone());
+        // What is on its way goes on, whatever becomes of who sent it.
+        let served = tokio::spawn(async move { serve(request, &model, &caller).await });
+        async move { served.await.map_err(std::io::Error::other)? }
+    });
+    Client::new(service, NAMESPACE)
+}
+
+async fn serve(
+    request: Request<Body>,
+    model: &Model,
+    caller: &Caller,
+) -> Result<Response<Body>, std::io::Error> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect_bytes().await.map_err(std::io::Error::other)?;
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let (fate, before, after) = {
+        let mut state = model.state();
+        let fate = state.fate(model);
+        (fate, state.dice.between(1, 40), state.dice.between(1, 40))
+    };
+    tokio::time::sleep(Duration::from_millis(before)).await;
+    let path = Path::of(parts.uri.path());
+    let serve = || {
+        let now = model.clock.now();
+        model
+            .state()
+            .serve(&parts.method, &path, &body, caller, now)
+    };
+    let reset = || std::io::Error::other("the connection is lost");
+    let said = |what: &str, done: bool| {
+        let done = if done { "done" } else { "not done" };
+        model.tell(format!(
+            "{} {} {path} {what}, {done}",
+            caller.holder, parts.method
+        ));
+    };
+    match fate {
+        Fate::Served => {
+            let (code, answer) = serve();
+            tokio::time::sleep(Duration::from_millis(after)).await;
+            respond(code, &answer)
+        }
+        Fate::Refused => {
+            said("is refused", false);
+            let (code, answer) = failure(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests");
+            respond(code, &answer)
+        }
+        Fate::Hangs { done } => {
+            said("hangs", done);
+            if done {
+                serve();
+            }
+            tokio::time::sleep(PATIENCE).await;
+            Err(reset())
+        }
+        Fate::Lost => {
+            said("is lost", true);
+            serve();
+            Err(reset())
+        }
+        Fate::Killed { done } => {
+            said("is the last of its operator", done);
+            if done {
+                serve();
+            }
+            caller.killed.notify_one();
+            std::future::pending().await
+        }
+    }
+}
+
+fn respond(code: StatusCode, answer: &Value) -> Result<Response<Body>, std::io::Error> {
+    let body = serde_json::to_vec(answer).map_err(std::io::Error::other)?;
+    Response::builder()
+        .status(code)
+        .body(Body::from(body))
+        .map_err(std::io::Error::other)
+}
+
+/// Which object is meant.
+#[derive(Default)]
+struct Path {
+    resource: String,
+    name: String,
+    status: bool,
+}
+
+impl Path {
+    fn of(path: &str) -> Self {
+        let mut parts = path
+            .split('/')
+            .skip_while(|part| *part != "namespaces")
+            .skip(2);
+        let mut next = || parts.next().unwrap_or_default().to_owned();
+        let (resource, name, subresource) = (next(), next(), next());
+        Self {
+            resource,
+            name,
+            status: subresource == "status",
+        }
+    }
+}
+
+impl fmt::Display for Path {
+    /// Without the names of events, which kube's recorder makes from the machine's own clock.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = if self.resource == "events" {
+            ""
+        } else {
+            &self.name
+        };
+        write!(
+            f,
+            "{}/{name}{}",
+            self.resource,
+            if self.status { "/status" } else { "" }
+        )
+    }
+}
+
+fn failure(code: StatusCode, reason: &str) -> (StatusCode, Value) {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "reason": reason, "message": reason, "code": code.as_u16(),
+    });
+    (code, status)
+}
+
+impl State {
+    fn fate(&mut self, model: &Model) -> Fate {
+        let faults = model.faults;
+        if self.calm {
+            return Fate::Served;
+        }
+        let done = self.dice.chance(500);
+        if self.dice.chance(faults.killed) {
+            Fate::Killed { done }
+        } else if self.dice.chance(faults.hangs) {
+            Fate::Hangs { done }
+        } else if self.dice.chance(faults.lost) {
+            Fate::Lost
+        } else if self.dice.chance(faults.refused) {
+            Fate::Refused
+        } else {
+            Fate::Served
+        }
+    }
+
+    fn serve(
+        &mut self,
+        method: &Method,
+        path: &Path,
+        body: &Value,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> (StatusCode, Value) {
+        if *method != Method::GET && path.resource != "events" {
+            self.promises.wrote(&path.resource);
+        }
+        match path.resource.as_str() {
+            "pods" => self.serve_pod(method, path, body, caller, now),
+            "events" => (StatusCode::CREATED, body.clone()),
+            _ => self.serve_object(method, path, body, caller, now),
+        }
+    }
+
+    fn serve_pod(
+        &mut self,
+        method: &Method,
+        path: &Path,
+        body: &Value,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> (StatusCode, Value) {
+        let asked = body.pointer("/preconditions/uid").and_then(Value::as_str);
+        if *method == Method::DELETE {
+            self.history.tell(
+                now,
+                format!(
+                    "{} deletes {} ({})",
+                    caller.holder,
+                    path.name,
+                    asked.unwrap_or("any")
+                ),
+            );
+        }
+        let Some(live) = self.pods.get(&path.name).cloned() else {
+            return failure(StatusCode::NOT_FOUND, "NotFound");
+        };
+        let object = serde_json::to_value(&live.pod).unwrap_or_default();
+        if *method != Method::DELETE {
+            return (StatusCode::OK, object);
+        }
+        let uid = live.pod.metadata.uid.clone().unwrap_or_default();
+        let seen = body
+            .pointer("/preconditions/resourceVersion")
+            .and_then(Value::as_str);
+        let changed =
+            seen.is_some_and(|seen| Some(seen) != live.pod.metadata.resource_version.as_deref());
+        if changed || asked.is_some_and(|asked| asked != uid) {
+            return failure(StatusCode::CONFLICT, "Conflict");
+        }
+        let component = super::cluster::component_of(&live.pod)
+            .unwrap_or_default()
+            .to_owned();
+        let test = self.test();
+        let lease = self.lease();
+        let killing = Killing {
+            uid: &uid,
+            sure: asked.is_some(),
+            caller: &caller.holder,
+            lease: lease.as_ref(),
+            test: test.as_deref(),
+            ready: self.ready(&component),
+            terminating: live.gone_at.is_some(),
+            at: now,
+        };
+        self.promises.killed(&killing);
+        let grace = body.get("gracePeriodSeconds").and_then(Value::as_i64);
+        self.terminate(now, &path.name, grace.unwrap_or(10));
+        (StatusCode::OK, object)
+    }
+
+    fn lease(&self) -> Option<Value> {
+        let key = ("leases".to_owned(), "soak-operator".to_owned());
+        self.objects.get(&key).cloned()
+    }
+
+    fn serve_object(
+        &mut self,
+        method: &Method,
+        path: &Path,
+        body: &Value,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> (StatusCode, Value) {
+        let name = if path.name.is_empty() {
+            body.pointer("/metadata/name")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        } else {
+            path.name.clone()
+        };
+        let key = (path.resource.clone(), name);
+        let stored = self.objects.get(&key).cloned();
+        let version = |object: &Value| {
+            object
+                .pointer("/metadata/resourceVersion")
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let stale = stored.as_ref().is_some_and(|stored| {
+            version(body).is_some_and(|asked| Some(asked) != version(stored))
+        });
+        let new = match (method.as_str(), stored) {
+            ("GET", Some(object)) => return (StatusCode::OK, object),
+            ("GET" | "PUT" | "DELETE", None) => return failure(StatusCode::NOT_FOUND, "NotFound"),
+            ("POST", Some(_)) => return failure(StatusCode::CONFLICT, "AlreadyExists"),
+            ("PUT" | "PATCH", Some(_)) if stale => {
+                return failure(StatusCode::CONFLICT, "Conflict");
+            }
+            ("DELETE", Some(mut object)) => {
+                self.changed = true;
+                if path.resource == "deployments" {
+                    object["metadata"]["deletionTimestamp"] = json!(now.to_string());
+                    self.objects.insert(key, object.clone());
+                } else {
+                    self.objects.remove(&key);
+                }
+                return (StatusCode::OK, object);
+            }
+            ("PATCH", Some(mut object)) if path.status => {
+                merge(
+                    &mut object["status"],
+                    body.get("status").unwrap_or(&Value::Null),
+                );
+                object
+            }
+            ("PATCH", None) if path.status => return failure(StatusCode::NOT_FOUND, "NotFound"),
+            // Server-side apply of an object that is there as it is to be.
+            ("PATCH", Some(object)) => return (StatusCode::OK, object),
+            _ => {
+                let mut object = body.clone();
+                let uid = object.pointer("/metadata/uid").cloned();
+                self.born += 1;
+                let fresh = json!(format!("object-{}", self.born));
+                object["metadata"]["uid"] = uid.unwrap_or(fresh);
+                object
+            }
+        };
+        (StatusCode::OK, self.store(key, new, caller, now))
+    }
+
+    fn store(
+        &mut self,
+        key: (String, String),
+        mut object: Value,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> Value {
+        let version = self.next_version();
+        object["metadata"]["resourceVersion"] = json!(version);
+        let (resource, name) = (key.0.clone(), key.1.clone());
+        self.objects.insert(key, object.clone());
+        match resource.as_str() {
+            "deployments" => self.changed = true,
+            "soaktests" if name == NAME => {
+                self.tell_test(now);
+                if let Some(test) = self.test() {
+                    let line = self.promises.recorded(&test, now);
+                    self.history
+                        .tell(now, format!("{} writes: {line}", caller.holder));
+                }
+            }
+            "leases" => {
+                let holder = object
+                    .pointer("/spec/holderIdentity")
+                    .and_then(Value::as_str);
+                self.promises.led(holder, now);
+            }
+            _ => {}
+        }
+        object
+    }
+
+    /// Creates or changes a SoakTest as a user does.
+    pub(super) fn user_writes(&mut self, change: impl FnOnce(&mut Value), now: Timestamp) {
+        let key = ("soaktests".to_owned(), NAME.to_owned());
+        let mut object = self
+            .objects
+            .get(&key)
+            .cloned()
+            .unwrap_or_else(|| json!({"metadata": {}}));
+        change(&mut object);
+        let generation = object
+            .pointer("/metadata/generation")
+            .and_then(Value::as_i64);
+        object["metadata"]["generation"] = json!(generation.unwrap_or(0) + 1);
+        object["metadata"]["resourceVersion"] = json!(self.next_version());
+        self.objects.insert(key, object);
+        self.tell_test(now);
+    }
+
+    /// Deletes the SoakTest as a user does; nothing holds it.
+    pub(super) fn user_deletes(&mut self, now: Timestamp) {
+        self.objects
+            .remove(&("soaktests".to_owned(), NAME.to_owned()));
+        self.tell_test(now);
+    }
+}
+
+/// RFC 7386.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        target.clone_from(patch);
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    if let Value::Object(target) = target {
+        for (key, value) in patch {
+            if value.is_null() {
+                target.remove(key);
+            } else {
+                merge(target.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+    }
+}

@@ -1,0 +1,494 @@
+//! The model of the cluster: its objects, the controllers that turn Deployments into pods, and the kubelet.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{
+    ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStatus, Pod,
+    PodCondition, PodStatus,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::runtime::watcher;
+use serde_json::Value;
+use soak_api::{COMPONENT, SOAK_TEST, SoakTest};
+
+use super::faults::{Dice, End, Faults};
+use super::history::History;
+use super::promises::Promises;
+use crate::clock::Clock;
+
+/// Where the soak is.
+pub(super) const NAMESPACE: &str = "soak";
+
+/// What it is called.
+pub(super) const NAME: &str = "model";
+
+/// The cluster, shared by everything that runs in it.
+pub(crate) struct Model {
+    pub(super) clock: Clock,
+    pub(super) faults: Faults,
+    state: Mutex<State>,
+}
+
+/// A pod with what the kubelet intends for it.
+#[derive(Clone, Debug)]
+pub(super) struct Live {
+    pub(super) pod: Pod,
+    pub(super) ready_at: Timestamp,
+    pub(super) gone_at: Option<Timestamp>,
+}
+
+/// The life of a pod, for Prometheus and for the promises.
+#[derive(Clone, Debug)]
+pub(super) struct Life {
+    pub(super) name: String,
+    pub(super) component: String,
+    pub(super) from: Timestamp,
+    pub(super) to: Option<Timestamp>,
+}
+
+pub(super) struct State {
+    pub(super) dice: Dice,
+    pub(super) history: History,
+    pub(super) promises: Promises,
+    /// Everything but pods, by resource and name.
+    pub(super) objects: BTreeMap<(String, String), Value>,
+    pub(super) pods: BTreeMap<String, Live>,
+    pub(super) lives: BTreeMap<String, Life>,
+    /// What the watch of pods tells, in order, with the instant of each.
+    pub(super) told: Vec<(Timestamp, watcher::Event<Pod>)>,
+    /// What the watch of SoakTests tells.
+    pub(super) tests: Vec<(Timestamp, Option<Arc<SoakTest>>)>,
+    pub(super) version: u64,
+    pub(super) born: u64,
+    /// When Prometheus was away.
+    pub(super) blind: Vec<(Timestamp, Timestamp)>,
+    pub(super) drained: Option<Timestamp>,
+    /// Nothing goes wrong any more.
+    pub(super) calm: bool,
+    /// Something changed that controllers go by.
+    pub(super) changed: bool,
+    disturbed_at: Timestamp,
+}
+
+impl Model {
+    pub(super) fn new(seed: u64, faults: Faults, clock: Clock) -> Self {
+        let now = clock.now();
+        Self {
+            clock,
+            faults,
+            state: Mutex::new(State {
+                dice: Dice::new(seed, 1),
+                history: History::new(now),
+                promises: Promises::default(),
+                objects: BTreeMap::new(),
+                pods: BTreeMap::new(),
+                lives: BTreeMap::new(),
+                told: Vec::new(),
+                tests: Vec::new(),
+                version: 0,
+                born: 0,
+                blind: Vec::new(),
+                drained: None,
+                calm: false,
+                changed: false,
+                disturbed_at: now,
+            }),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tell(&self, line: impl Into<String>) {
+        let now = self.clock.now();
+        self.state().history.tell(now, line.into());
+    }
+
+    /// The SoakTest as the API server has it.
+    pub(super) fn test(&self) -> Option<Arc<SoakTest>> {
+        self.state().test()
+    }
+
+    /// Answers as the simulation's NATS does.
+    pub(crate) async fn drain(&self) -> Result<(), String> {
+        let delay = self.state().dice.between(5, 300);
+        tokio::time::sleep(std::time::Duration::from_millis(delay)).await;
+        let now = self.clock.now();
+        let mut state = self.state();
+        if !state.calm && state.dice.chance(self.faults.undrained) {
+            return Err("nobody answers".to_owned());
+        }
+        state.drained.get_or_insert(now);
+        Ok(())
+    }
+
+    /// Lets controllers and kubelet do what is due.
+    pub(super) fn tick(&self) {
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.disturb(&self.faults, now);
+        state.kubelet(now);
+        if std::mem::take(&mut state.changed) {
+            state.collect(now);
+            state.controllers(&self.faults, now);
+        }
+    }
+}
+
+impl State {
+    pub(super) fn test(&self) -> Option<Arc<SoakTest>> {
+        self.tests.last().and_then(|(_, test)| test.clone())
+    }
+
+    pub(super) fn next_version(&mut self) -> String {
+        self.version += 1;
+        self.version.to_string()
+    }
+
+    /// Prometheus goes away for good.
+    pub(super) fn blinded(&mut self, now: Timestamp) {
+        self.history
+            .tell(now, "Prometheus is away for good".to_owned());
+        self.blind.push((now, now + SignedDuration::from_hours(1)));
+    }
+
+    pub(super) fn is_blind(&self, at: Timestamp) -> bool {
+        self.blind.iter().any(|(from, to)| *from <= at && at < *to)
+    }
+
+    /// Tells whoever watches how the SoakTest is now, or that it is gone.
+    pub(super) fn tell_test(&mut self, now: Timestamp) {
+        let key = ("soaktests".to_owned(), NAME.to_owned());
+        let object = self.objects.get(&key).cloned();
+        let test = object.and_then(|object| serde_json::from_value(object).ok());
+        self.tests.push((now, test.map(Arc::new)));
+        self.changed = true;
+    }
+
+    fn tell_pod(&mut self, now: Timestamp, name: &str) {
+        self.changed = true;
+        let version = self.next_version();
+        if let Some(live) = self.pods.get_mut(name) {
+            live.pod.metadata.resource_version = Some(version);
+            let pod = live.pod.clone();
+            self.told.push((now, watcher::Event::Apply(pod)));
+        }
+    }
+
+    /// Marks a pod as terminating, as a DELETE does; the kubelet takes it away after its grace period.
+    pub(super) fn terminate(&mut self, now: Timestamp, name: &str, grace_seconds: i64) {
+        let linger = SignedDuration::from_millis(
+            i64::try_from(self.dice.between(200, 1_500)).unwrap_or(200),
+        );
+        let Some(live) = self.pods.get_mut(name) else {
+            return;
+        };
+        if live.gone_at.is_some() {
+            return;
+        }
+        live.pod.metadata.deletion_timestamp = Some(Time(now));
+        live.gone_at = Some(now + SignedDuration::from_secs(grace_seconds.min(3)) + linger);
+        if let Some(life) = live
+            .pod
+            .metadata
+            .uid
+            .as_ref()
+            .and_then(|uid| self.lives.get_mut(uid))
+        {
+            life.to = Some(now);
+        }
+        self.tell_pod(now, name);
+    }
+
+    /// What neither chaos nor the operator does.
+    fn disturb(&mut self, faults: &Faults, now: Timestamp) {
+        if now.duration_since(self.disturbed_at) < SignedDuration::from_secs(1) || self.calm {
+            return;
+        }
+        self.disturbed_at = now;
+        let victim = |state: &mut Self| {
+            let ready: Vec<_> = state
+                .pods
+                .values()
+                .filter(|live| live.gone_at.is_none() && live.ready_at <= now)
+                .map(|live| live.pod.metadata.name.clone().unwrap_or_default())
+                .collect();
+            let last = ready.len().checked_sub(1)?;
+            let place = state.dice.between(0, last as u64);
+            ready.get(usize::try_from(place).ok()?).cloned()
+        };
+        if self.dice.chance(faults.blind) {
+            let away = self.dice.between(2_000, 60_000);
+            let until = now + SignedDuration::from_millis(i64::try_from(away).unwrap_or(2_000));
+            self.history
+                .tell(now, format!("Prometheus is away for {away} ms"));
+            self.blind.push((now, until));
+        }
+        if self.dice.chance(faults.deletions)
+            && let Some(name) = victim(self)
+        {
+            self.history.tell(now, format!("somebody deletes {name}"));
+            self.promises.disturbed(now);
+            self.terminate(now, &name, 1);
+        }
+        if self.dice.chance(faults.crashes)
+            && let Some(name) = victim(self)
+        {
+            self.history
+                .tell(now, format!("the container of {name} ends"));
+            self.promises.disturbed(now);
+            let back = self.dice.between(500, 4_000);
+            if let Some(live) = self.pods.get_mut(&name) {
+                live.ready_at =
+                    now + SignedDuration::from_millis(i64::try_from(back).unwrap_or(500));
+                let restarts = restarts(&live.pod) + 1;
+                live.pod.status = Some(status(now, false, restarts));
+            }
+            self.tell_pod(now, &name);
+        }
+    }
+
+    fn kubelet(&mut self, now: Timestamp) {
+        let gone: Vec<_> = self
+            .pods
+            .iter()
+            .filter(|(_, live)| live.gone_at.is_some_and(|at| at <= now))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in gone {
+            self.changed = true;
+            if let Some(live) = self.pods.remove(&name) {
+                self.told.push((now, watcher::Event::Delete(live.pod)));
+            }
+        }
+        let starting: Vec<_> = self
+            .pods
+            .iter()
+            .filter(|(_, live)| live.ready_at <= now && !is_ready(&live.pod))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in starting {
+            if let Some(live) = self.pods.get_mut(&name) {
+                let restarts = restarts(&live.pod);
+                let started = live.ready_at;
+                live.pod.status = Some(status(started, true, restarts));
+                let life = live
+                    .pod
+                    .metadata
+                    .uid
+                    .as_ref()
+                    .and_then(|uid| self.lives.get_mut(uid));
+                if let Some(life) = life
+                    && restarts == 0
+                {
+                    life.from = started;
+                }
+            }
+            self.tell_pod(now, &name);
+        }
+    }
+
+    fn controllers(&mut self, faults: &Faults, now: Timestamp) {
+        let deployments: Vec<_> = self
+            .objects
+            .iter()
+            .filter(|((resource, _), _)| resource == "deployments")
+            .map(|(_, object)| Deployment::of(object))
+            .collect();
+        for deployment in deployments {
+            let mine: Vec<String> = self
+                .pods
+                .iter()
+                .filter(|(_, live)| owned_by(&live.pod, &deployment.uid))
+                .map(|(name, _)| name.clone())
+                .collect();
+            if deployment.goes {
+                for pod in &mine {
+                    self.terminate(now, pod, 1);
+                }
+                if mine.is_empty() {
+                    let key = ("deployments".to_owned(), deployment.name);
+                    self.objects.remove(&key);
+                }
+                continue;
+            }
+            let alive = mine
+                .iter()
+                .filter(|name| self.pods[*name].gone_at.is_none())
+                .count();
+            for _ in alive as u64..deployment.replicas {
+                self.bear(&deployment, faults, now);
+            }
+        }
+    }
+
+    fn bear(&mut self, deployment: &Deployment, faults: &Faults, now: Timestamp) {
+        self.born += 1;
+        let start = if faults.ends == Some(End::NeverReady) {
+            3_600_000
+        } else if !self.calm && self.dice.chance(faults.slow_start) {
+            self.dice.between(20_000, 70_000)
+        } else {
+            self.dice.between(300, 4_000)
+        };
+        let mut pod = Pod::default();
+        let component = deployment.component.clone();
+        let born = self.born;
+        let pod_name = format!("{}-7f9c8d6b5-{born:05}", deployment.name);
+        pod.metadata.name = Some(pod_name.clone());
+        pod.metadata.namespace = Some(NAMESPACE.to_owned());
+        pod.metadata.uid = Some(uid_of(born));
+        pod.metadata.creation_timestamp = Some(Time(now));
+        pod.metadata.labels = Some(
+            [
+                (SOAK_TEST.to_owned(), NAME.to_owned()),
+                (COMPONENT.to_owned(), component.clone()),
+            ]
+            .into(),
+        );
+        pod.metadata.annotations = Some([("owner".to_owned(), deployment.uid.clone())].into());
+        let ready_at = now + SignedDuration::from_millis(i64::try_from(start).unwrap_or(300));
+        let uid = uid_of(born);
+        self.lives.insert(
+            uid,
+            Life {
+                name: pod_name.clone(),
+                component,
+                from: ready_at,
+                to: None,
+            },
+        );
+        let live = Live {
+            pod,
+            ready_at,
+            gone_at: None,
+        };
+        self.pods.insert(pod_name.clone(), live);
+        self.tell_pod(now, &pod_name);
+    }
+
+    /// Takes away what belonged to a SoakTest that is gone.
+    fn collect(&mut self, now: Timestamp) {
+        if self.tests.is_empty() || self.test().is_some() {
+            return;
+        }
+        let deployments: Vec<_> = self
+            .objects
+            .keys()
+            .filter(|(resource, _)| resource == "deployments")
+            .cloned()
+            .collect();
+        for key in deployments {
+            if let Some(object) = self.objects.get_mut(&key) {
+                object["metadata"]["deletionTimestamp"] = Value::String(now.to_string());
+            }
+        }
+        self.objects
+            .retain(|(resource, _), _| !matches!(resource.as_str(), "services" | "configmaps"));
+    }
+
+    pub(super) fn ready(&self, component: &str) -> usize {
+        self.pods
+            .values()
+            .filter(|live| {
+                live.gone_at.is_none()
+                    && is_ready(&live.pod)
+                    && component_of(&live.pod) == Some(component)
+            })
+            .count()
+    }
+}
+
+/// As long as a real one.
+fn uid_of(born: u64) -> String {
+    format!("{born:08}-5d0e-4c1b-9f43-2a7be0c1d9e8")
+}
+
+/// What its controller goes by.
+struct Deployment {
+    name: String,
+    uid: String,
+    component: String,
+    replicas: u64,
+    goes: bool,
+}
+
+impl Deployment {
+    fn of(object: &Value) -> Self {
+        let text =
+            |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+        let metadata = &object["metadata"];
+        Self {
+            name: text(metadata.get("name")),
+            uid: text(metadata.get("uid")),
+            component: text(metadata["labels"].get(COMPONENT)),
+            replicas: object["spec"]["replicas"].as_u64().unwrap_or(1),
+            goes: metadata.get("deletionTimestamp").is_some(),
+        }
+    }
+}
+
+pub(super) fn component_of(pod: &Pod) -> Option<&str> {
+    pod.metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(COMPONENT))
+        .map(String::as_str)
+}
+
+fn owned_by(pod: &Pod, owner: &str) -> bool {
+    let annotations = pod.metadata.annotations.as_ref();
+    annotations
+        .and_then(|all| all.get("owner"))
+        .is_some_and(|uid| uid == owner)
+}
+
+fn restarts(pod: &Pod) -> i32 {
+    let containers = pod
+        .status
+        .as_ref()
+        .and_then(|s| s.container_statuses.as_ref());
+    containers
+        .and_then(|c| c.first())
+        .map_or(0, |c| c.restart_count)
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+    conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+}
+
+fn status(at: Timestamp, ready: bool, restarts: i32) -> PodStatus {
+    let running = ContainerState {
+        running: ready.then(|| ContainerStateRunning {
+            started_at: Some(Time(at)),
+        }),
+        ..ContainerState::default()
+    };
+    let last = (restarts > 0).then(|| ContainerState {
+        terminated: Some(ContainerStateTerminated {
+            exit_code: 1,
+            reason: Some("Error".to_owned()),
+            ..ContainerStateTerminated::default()
+        }),
+        ..ContainerState::default()
+    });
+    PodStatus {
+        conditions: Some(vec![PodCondition {
+            type_: "Ready".to_owned(),
+            status: if ready { "True" } else { "False" }.to_owned(),
+            ..PodCondition::default()
+        }]),
+        container_statuses: Some(vec![ContainerStatus {
+            name: "main".to_owned(),
+            restart_count: restarts,
+            state: Some(running),
+            last_state: last,
+            ..ContainerStatus::default()
+        }]),
+        ..PodStatus::default()
+    }
+}

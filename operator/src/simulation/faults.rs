@@ -1,0 +1,99 @@
+//! What goes wrong in a run, and how often.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+/// The dice of one part of a run. Each part has its own, so that one more draw here changes nothing there.
+#[derive(Debug)]
+pub(super) struct Dice(ChaCha8Rng);
+
+impl Dice {
+    pub(super) fn new(seed: u64, part: u64) -> Self {
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        generator.set_stream(part);
+        Self(generator)
+    }
+
+    /// True in so many of a thousand cases.
+    pub(super) fn chance(&mut self, per_mille: u64) -> bool {
+        self.0.next_u64() % 1_000 < per_mille
+    }
+
+    /// Evenly drawn, both ends included.
+    pub(super) fn between(&mut self, least: u64, most: u64) -> u64 {
+        least + self.0.next_u64() % (most - least + 1)
+    }
+}
+
+/// Trouble that nobody ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Prometheus goes away a few minutes after the begin.
+    Blind,
+    /// No pod gets ready.
+    NeverReady,
+}
+
+/// How often each kind of trouble comes, per thousand occasions.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Faults {
+    /// A request is refused with 429 or 500 and nothing is done.
+    pub(super) refused: u64,
+    /// A request hangs until its client gives up; it is done in half of the cases.
+    pub(super) hangs: u64,
+    /// A request is done and its answer is lost.
+    pub(super) lost: u64,
+    /// The operator is killed while it waits for an answer, before or after the request is done.
+    pub(super) killed: u64,
+    /// The watch lags for seconds, from an event on.
+    pub(super) lags: u64,
+    /// The watch begins anew.
+    pub(super) relists: u64,
+    /// A pod takes most of a minute to start.
+    pub(super) slow_start: u64,
+    /// A container of the workload ends by itself, in a second.
+    pub(super) crashes: u64,
+    /// Somebody else deletes a pod, in a second.
+    pub(super) deletions: u64,
+    /// Prometheus goes away for up to a minute, in a second: it neither scrapes nor answers.
+    pub(super) blind: u64,
+    /// An operator is stopped for up to half a minute, in a second, and then goes on.
+    pub(super) stopped: u64,
+    /// The answer of the workload to being told to drain is lost.
+    pub(super) undrained: u64,
+    /// What never comes right.
+    pub(super) ends: Option<End>,
+}
+
+impl Faults {
+    /// A mixture of troubles: most runs have a few, some none, some all of them.
+    pub(super) fn drawn(dice: &mut Dice) -> Self {
+        // How often there is such a trouble at all, per thousand runs, and how bad it is at most.
+        let mut trouble = |runs: u64, most: u64| {
+            if dice.chance(runs) {
+                dice.between(1, most)
+            } else {
+                0
+            }
+        };
+        Self {
+            refused: trouble(400, 60),
+            hangs: trouble(400, 10),
+            lost: trouble(400, 60),
+            killed: trouble(400, 12),
+            lags: trouble(400, 300),
+            relists: trouble(400, 50),
+            slow_start: trouble(400, 150),
+            crashes: trouble(150, 4),
+            deletions: trouble(150, 40),
+            blind: trouble(400, 3),
+            stopped: trouble(400, 20),
+            undrained: trouble(400, 300),
+            ends: match dice.between(0, 19) {
+                0 => Some(End::Blind),
+                1 => Some(End::NeverReady),
+                _ => None,
+            },
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! What the operator promises, checked against what really happened and not against what it says of itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use soak_api::{EventResult, PendingIntent, Phase, SoakOutcome, SoakTest};
+
+use super::cluster::State;
+use crate::journal::Journal;
+
+/// What a status may be at most while the soak runs, in bytes of JSON, and at its end.
+const RUNNING_BYTES: usize = 6 * 1024;
+const COMPLETED_BYTES: usize = 32 * 1024;
+
+/// How late an event may be done: ten seconds, and the time that its writes take.
+const LATEST: SignedDuration = SignedDuration::from_secs(22);
+
+/// How long after something happened the watch has told of it in any case.
+const WATCHED_WITHIN: SignedDuration = SignedDuration::from_secs(12);
+
+/// What was seen of the promises so far.
+#[derive(Debug, Default)]
+pub(super) struct Promises {
+    pub(super) broken: Vec<String>,
+    /// How many processes were killed between two awaits.
+    pub(super) kills: u32,
+    pub(super) reconciles: u32,
+    pub(super) writes: BTreeMap<String, u32>,
+    /// The uid that each event was ever meant for.
+    intended: BTreeMap<u32, String>,
+    /// Pods that the operator really deleted, with the event they were deleted for.
+    deleted: BTreeMap<String, u32>,
+    before: Option<Before>,
+    largest: usize,
+    /// When the Lease was renewed.
+    renewed: Vec<Timestamp>,
+    disturbances: Vec<Timestamp>,
+}
+
+#[derive(Clone, Debug)]
+struct Before {
+    phase: Phase,
+    outcome: Option<SoakOutcome>,
+    pending: Option<PendingIntent>,
+}
+
+/// A DELETE of a pod that the API server is about to accept.
+pub(super) struct Killing<'a> {
+    pub(super) uid: &'a str,
+    /// Whether the request said which uid it means.
+    pub(super) sure: bool,
+    pub(super) caller: &'a str,
+    pub(super) lease: Option<&'a Value>,
+    pub(super) test: Option<&'a SoakTest>,
+    /// Ready pods of its component, with it.
+    pub(super) ready: usize,
+    pub(super) terminating: bool,
+    pub(super) at: Timestamp,
+}
+
+impl Promises {
+    fn breaks(&mut self, promise: &str, how: impl std::fmt::Display) {
+        self.broken.push(format!("{promise}: {how}"));
+    }
+
+    pub(super) fn wrote(&mut self, resource: &str) {
+        *self.writes.entry(resource.to_owned()).or_default() += 1;
+    }
+
+    pub(super) fn disturbed(&mut self, at: Timestamp) {
+        self.disturbances.push(at);
+    }
+
+    pub(super) fn led(&mut self, holder: Option<&str>, at: Timestamp) {
+        if holder.is_some() {
+            self.renewed.push(at);
+        }
+    }
+
+    /// A pod is deleted: only one that was written down, only by the leader, only where the guard allows it.
+    pub(super) fn killed(&mut self, killing: &Killing<'_>) {
+        let Killing {
+            uid, caller, at, ..
+        } = killing;
+        let status = killing.test.and_then(|test| test.status.as_ref());
+        let pending = status.and_then(|status| status.chaos.pending.as_ref());
+        if killing.test.is_none() && self.intended.values().any(|known| known == uid) {
+            // The SoakTest was deleted between the intent and the deed.
+            return;
+        }
+        let Some(pending) = pending.filter(|pending| pending.uid == *uid) else {
+            self.breaks(
+                "a pod is deleted only if its uid was written down before",
+                format!("{uid} by {caller}, pending {pending:?}"),
+            );
+            return;
+        };
+        if !killing.sure {
+            self.breaks("a deletion names the uid", uid);
+        }
+        let late = at.duration_since(pending.planned_at);
+        if late > LATEST {
+            let how = format!("event {} is {late:#} late", pending.index);
+            self.breaks("what was missed is skipped", how);
+        }
+        let holder = killing
+            .lease
+            .and_then(|lease| lease.pointer("/spec/holderIdentity"));
+        if holder.and_then(Value::as_str) != Some(caller) {
+            self.breaks(
+                "only the holder of the Lease changes the cluster",
+                format!("{caller} deletes {uid} at {at}, held by {holder:?}"),
+            );
+        }
+        if killing.terminating {
+            return;
+        }
+        if let Some(event) = self.deleted.insert((*uid).to_owned(), pending.index) {
+            self.breaks(
+                "no pod is hit twice",
+                format!("{uid} by {event} and {}", pending.index),
+            );
+        }
+        let events: Vec<_> = self
+            .deleted
+            .values()
+            .filter(|event| **event == pending.index)
+            .collect();
+        if events.len() > 1 {
+            self.breaks(
+                "one pod at most for one event",
+                format!("event {}", pending.index),
+            );
+        }
+        let chaos = killing.test.and_then(|test| test.spec.chaos.as_ref());
+        let percent = chaos.map_or(0, |chaos| usize::from(chaos.guard.min_ready_percent));
+        let planned = killing.test.map_or(0, |test| {
+            test.spec.workload.simulation.workers.replicas as usize
+        });
+        if self.disturbances.is_empty() && killing.ready < planned {
+            let how = format!("{} of {planned} ready before {uid}", killing.ready);
+            self.breaks("no event before recovery from the last", how);
+        }
+        let known = self
+            .disturbances
+            .last()
+            .is_none_or(|last| at.duration_since(*last) > WATCHED_WITHIN);
+        if known && (killing.ready - 1) * 100 < planned * percent {
+            self.breaks(
+                "the guard holds",
+                format!("{} of {planned} ready before {uid}", killing.ready),
+            );
+        }
+    }
+
+    /// A status is written; the answer is what is worth telling of it.
+    pub(super) fn recorded(&mut self, test: &SoakTest, at: Timestamp) -> String {
+        let status = test.status.clone().unwrap_or_default();
+        let bytes = serde_json::to_vec(&status).map_or(0, |json| json.len());
+        self.largest = self.largest.max(bytes);
+        let most = if status.phase >= Phase::CleaningUp {
+            COMPLETED_BYTES
+        } else {
+            RUNNING_BYTES
+        };
+        if bytes > most {
+            self.breaks(
+                "the status is bounded",
+                format!("{bytes} bytes in {:?}", status.phase),
+            );
+        }
+        let now = Before {
+            phase: status.phase,
+            outcome: status.outcome,
+            pending: status.chaos.pending.clone(),
+        };
+        let before = self.before.replace(now.clone());
+        if let Some(before) = &before {
+            if before.phase > now.phase {
+                self.breaks(
+                    "phases go forward",
+                    format!("{:?} after {:?}", now.phase, before.phase),
+                );
+            }
+            if before.outcome.is_some() && before.outcome != now.outcome {
+                self.breaks(
+                    "the outcome is set once",
+                    format!("{:?} after {:?}", now.outcome, before.outcome),
+                );
+            }
+        }
+        if let Some(pending) = &now.pending {
+            let known = self
+                .intended
+                .entry(pending.index)
+                .or_insert_with(|| pending.uid.clone());
+            if *known != pending.uid {
+                let how = format!(
+                    "event {} was for {known} and is for {}",
+                    pending.index, pending.uid
+                );
+                self.breaks("one pod at most for one event", how);
+            }
+        }
+        if status.deadline_at.is_some_and(|deadline| {
+            at > deadline && before.is_some_and(|b| b.phase != Phase::Completed)
+        }) {
+            self.breaks("the deadline is met", format!("{:?} at {at}", status.phase));
+        }
+        let pending = now
+            .pending
+            .map(|p| format!(", event {} for {}", p.index, p.uid));
+        format!(
+            "{:?} {}{} {}/{} journal {}",
+            status.phase,
+            status
+                .outcome
+                .map_or(String::new(), |outcome| format!("{outcome:?}")),
+            pending.unwrap_or_default(),
+            status.chaos.injected,
+            status.chaos.due,
+            status.journal.entries
+        )
+    }
+}
+
+/// What holds once the soak is over.
+pub(super) fn at_the_end(state: &mut State, test: &SoakTest) {
+    let status = test.status.clone().unwrap_or_default();
+    let chunks: Vec<String> = (0..)
+        .map_while(|place| {
+            let key = ("configmaps".to_owned(), format!("model-journal-{place}"));
+            let text = state.objects.get(&key)?.pointer("/data/journal")?;
+            Some(text.as_str()?.to_owned())
+        })
+        .collect();
+    let journal = Journal::read(chunks.iter().map(String::as_str), &status.journal);
+    let drained = state.drained;
+    let lives: Vec<_> = state.lives.values().cloned().collect();
+    let blind = state.blind.clone();
+    let promises = &mut state.promises;
+    let journal = match journal {
+        Ok(journal) => journal,
+        Err(error) => {
+            if status.outcome != Some(SoakOutcome::Inconclusive) {
+                promises.breaks("a journal that is torn is Inconclusive", error);
+            }
+            return;
+        }
+    };
+    if status.chaos.pending.is_some() || status.chaos.recovering.is_some() {
+        promises.breaks(
+            "every intent is resolved",
+            format!("{:?}", status.chaos.pending),
+        );
+    }
+    let resolved: BTreeSet<u32> = journal.events.keys().copied().collect();
+    let intended: BTreeSet<u32> = promises.intended.keys().copied().collect();
+    let forgotten: Vec<_> = intended.difference(&resolved).copied().collect();
+    if !forgotten.is_empty() {
+        promises.breaks(
+            "every intent is resolved in the journal",
+            format!("{forgotten:?}"),
+        );
+    }
+    let due: BTreeSet<u32> = (0..status.chaos.due).collect();
+    if !resolved.is_superset(&due) {
+        promises.breaks(
+            "every event that was due is in the journal",
+            format!("{:?}", due.difference(&resolved)),
+        );
+    }
+    for (index, event) in &journal.events {
+        let for_it: Vec<_> = promises
+            .deleted
+            .iter()
+            .filter(|(_, i)| *i == index)
+            .collect();
+        let hit = for_it.first().map(|(uid, _)| (*uid).clone());
+        let claims = matches!(event.result, EventResult::Injected);
+        let how = format!(
+            "event {index} is {:?} ({}), really deleted: {hit:?}",
+            event.result, event.reason
+        );
+        if claims && hit.as_ref() != Some(&event.uid) {
+            promises.breaks("Injected is proven", how);
+        } else if hit.is_some() && matches!(event.result, EventResult::Skipped) {
+            promises.breaks("what was done is not called skipped", how);
+        }
+    }
+    if status.outcome != Some(SoakOutcome::Passed) {
+        return;
+    }
+    let times = &status.times;
+    let (Some(from), Some(to), Some(settled)) = (times.soaking, times.settling, times.judging)
+    else {
+        promises.breaks("Passed has a window", "there is none");
+        return;
+    };
+    let seconds = |length: SignedDuration| length.as_secs_f64().max(0.0);
+    let overlap = |a: (Timestamp, Timestamp), b: (Timestamp, Timestamp)| {
+        seconds(a.1.min(b.1).duration_since(a.0.max(b.0)))
+    };
+    let whole = seconds(settled.duration_since(from));
+    let gaps: f64 = promises
+        .renewed
+        .windows(2)
+        .map(|pair| (overlap((pair[0], pair[1]), (from, settled)) - 20.0).max(0.0))
+        .sum();
+    if gaps > 0.1 * whole + 5.0 {
+        promises.breaks(
+            "no pass without an operator",
+            format!("away for {gaps:.0} of {whole:.0} s"),
+        );
+    }
+    let (mut lived, mut unseen) = (0.0, 0.0);
+    let judged = lives
+        .iter()
+        .filter(|life| matches!(life.component.as_str(), "worker" | "producer"));
+    for life in judged {
+        let life = (life.from, life.to.unwrap_or(to));
+        lived += overlap(life, (from, to));
+        for away in &blind {
+            let start = life.0.max(from);
+            unseen += overlap((start, life.1), (away.0, away.1.min(to)));
+        }
+    }
+    if unseen > 0.15 * lived {
+        promises.breaks(
+            "no pass without data",
+            format!("{unseen:.0} of {lived:.0} s of pods unseen"),
+        );
+    }
+    if (promises.deleted.len() as f64) < 0.8 * f64::from(status.chaos.planned) {
+        promises.breaks(
+            "no pass without chaos",
+            format!("{} of {}", promises.deleted.len(), status.chaos.planned),
+        );
+    }
+    let disturbed = promises
+        .disturbances
+        .iter()
+        .find(|at| **at > from && **at < to);
+    if let Some(at) = disturbed.copied() {
+        promises.breaks(
+            "no pass where pods went that chaos did not take",
+            format!("at {at}"),
+        );
+    }
+    if drained.is_none() {
+        promises.breaks("no pass without a drain", "nobody was told");
+    }
+}

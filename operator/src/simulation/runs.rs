@@ -1,0 +1,362 @@
+//! Runs: one seed, one history; and the properties that hold in all of them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use soak_api::{Phase, SoakOutcome};
+
+use super::cluster::{Model, NAME, NAMESPACE};
+use super::faults::{Dice, End, Faults};
+use super::operators::{Brake, replica};
+use super::promises::at_the_end;
+use crate::clock::Clock;
+use crate::mutant::Mutant;
+
+/// Nothing goes wrong any more in this last part before the deadline: a deadline is kept by whoever is there to keep it.
+const CALM: SignedDuration = SignedDuration::from_secs(75);
+
+/// What a user does in the middle.
+#[derive(Clone, Copy, Debug)]
+enum Whim {
+    Nothing,
+    Aborts,
+    Suspends,
+    Deletes,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+struct Run {
+    outcome: Option<SoakOutcome>,
+    kills: u32,
+    reconciles: u32,
+    injected: u32,
+    broken: Vec<String>,
+    history: String,
+}
+
+fn soaktest(seed: u64) -> serde_json::Value {
+    // Sometimes one that refuses everything.
+    let percent = if seed % 10 == 9 {
+        100
+    } else {
+        25 * (1 + seed % 3)
+    };
+    json!({
+        "apiVersion": "soak-operator.io/v1alpha1",
+        "kind": "SoakTest",
+        "metadata": {"name": NAME, "namespace": NAMESPACE, "uid": "soak-uid"},
+        "spec": {
+            "duration": "3m", "warmUp": "15s", "settle": "15s", "deadline": "8m", "seed": seed % 1_000_000,
+            "workload": {"simulation": {"partitions": 6, "workers": {"replicas": 4}, "producers": {"replicas": 1}}},
+            "chaos": {
+                "interval": {"min": "6s", "max": "14s"},
+                "guard": {"startAfter": "5s", "minReadyPercent": percent, "recoveryTimeout": "2m"},
+                "events": [{"podKill": {"component": "worker"}}, {"podRestart": {"component": "worker"}, "weight": 2}]
+            },
+            "metrics": {"step": "5s"},
+            "criteria": [{"name": "loss", "increase": {"query": "soak_sim_messages_lost_total", "max": 0, "durable": true}}],
+            "cleanup": {"workload": "Delete"}
+        }
+    })
+}
+
+fn run(seed: u64) -> Run {
+    let mut dice = Dice::new(seed, 0);
+    let faults = Faults::drawn(&mut dice);
+    run_with(seed, faults, &mut dice)
+}
+
+fn run_with(seed: u64, faults: Faults, dice: &mut Dice) -> Run {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(soak(seed, faults, dice))
+}
+
+async fn soak(seed: u64, faults: Faults, dice: &mut Dice) -> Run {
+    let began = Timestamp::from_second(1_800_000_000).expect("in range");
+    let model = Arc::new(Model::new(seed, faults, Clock::set_to(began)));
+    model.tell(format!("{faults:?}"));
+    model
+        .state()
+        .user_writes(|object| *object = soaktest(seed), began);
+    let whim = match dice.between(0, 11) {
+        0 => Whim::Aborts,
+        1 => Whim::Suspends,
+        2 => Whim::Deletes,
+        _ => Whim::Nothing,
+    };
+    let at = i64::try_from(dice.between(1, 250)).unwrap_or(1);
+    let mut whim = Some((began + SignedDuration::from_secs(at), whim));
+    let brakes = [Arc::new(Brake::default()), Arc::new(Brake::default())];
+    let mut tasks: Vec<_> = brakes
+        .iter()
+        .zip(0..)
+        .map(|(brake, number)| tokio::spawn(replica(model.clone(), number, seed, brake.clone())))
+        .collect();
+    let cluster = model.clone();
+    tasks.push(tokio::spawn(async move {
+        loop {
+            cluster.tick();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }));
+    tasks.push(tokio::spawn(stops(
+        model.clone(),
+        brakes,
+        Dice::new(seed, 2),
+    )));
+    let mut blinded = (faults.ends == Some(End::Blind)).then(|| {
+        began + SignedDuration::from_secs(i64::try_from(dice.between(60, 240)).unwrap_or(60))
+    });
+    let limit = began + SignedDuration::from_secs(8 * 60 + 60);
+    let mut deleted = false;
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let now = model.clock.now();
+        if let Some((_, whim)) = whim.take_if(|(at, _)| *at <= now) {
+            deleted = matches!(whim, Whim::Deletes);
+            obey(&model, whim, now);
+        }
+        if blinded.take_if(|at| *at <= now).is_some() {
+            model.state().blinded(now);
+        }
+        let test = model.test();
+        let status = test.as_ref().and_then(|test| test.status.as_ref());
+        if status
+            .and_then(|status| status.deadline_at)
+            .is_some_and(|deadline| now > deadline - CALM)
+        {
+            model.state().calm = true;
+        }
+        if test.is_none() {
+            // Whoever was still at it has time to notice.
+            model.state().calm = true;
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            break;
+        }
+        if status.is_some_and(|status| status.phase == Phase::Completed) || now > limit {
+            break;
+        }
+    }
+    for task in tasks {
+        task.abort();
+    }
+    let test = model.test();
+    let mut state = model.state();
+    match &test {
+        Some(test) => {
+            let phase = test.status.as_ref().map(|status| status.phase);
+            if phase != Some(Phase::Completed) {
+                state
+                    .promises
+                    .broken
+                    .push(format!("the test always ends: it is {phase:?}"));
+            }
+            at_the_end(&mut state, test);
+        }
+        None if deleted => {
+            let left: Vec<_> = state.pods.keys().cloned().collect();
+            if !left.is_empty() {
+                state
+                    .promises
+                    .broken
+                    .push(format!("deletion completes: {left:?} are left"));
+            }
+        }
+        None => state
+            .promises
+            .broken
+            .push("the SoakTest is gone".to_owned()),
+    }
+    let hours = 500.0 / 3_600.0;
+    let reconciles = f64::from(state.promises.reconciles) / hours;
+    if reconciles > 20_000.0 {
+        state
+            .promises
+            .broken
+            .push(format!("no hot loop: {reconciles:.0} reconciles an hour"));
+    }
+    let status = test
+        .and_then(|test| test.status.clone())
+        .unwrap_or_default();
+    Run {
+        outcome: status.outcome,
+        kills: state.promises.kills,
+        reconciles: state.promises.reconciles,
+        injected: status.chaos.injected,
+        broken: state.promises.broken.clone(),
+        history: state.history.to_string(),
+    }
+}
+
+fn obey(model: &Model, whim: Whim, now: Timestamp) {
+    model.tell(format!("the user {whim:?}"));
+    let mut state = model.state();
+    match whim {
+        Whim::Nothing => {}
+        Whim::Aborts => state.user_writes(|test| test["spec"]["abort"] = json!(true), now),
+        Whim::Suspends => state.user_writes(|test| test["spec"]["suspend"] = json!(true), now),
+        Whim::Deletes => state.user_deletes(now),
+    }
+}
+
+/// Stops operators for a while, now and then.
+async fn stops(model: Arc<Model>, brakes: [Arc<Brake>; 2], mut dice: Dice) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if model.state().calm || !dice.chance(model.faults.stopped) {
+            continue;
+        }
+        // One of them, so that the other takes over; or both, so that nobody is there.
+        let who = dice.between(0, 3);
+        let pause = if who < 2 && dice.chance(500) {
+            // About as long as the Lease lasts: the other one has just taken over, or is about to.
+            dice.between(14_000, 20_000)
+        } else if who < 2 {
+            dice.between(1_000, 30_000)
+        } else {
+            dice.between(5_000, 90_000)
+        };
+        let stopped: Vec<_> = brakes
+            .iter()
+            .zip(0..)
+            .filter(|(_, n)| who > 1 || who == *n)
+            .collect();
+        for (brake, number) in &stopped {
+            model.tell(format!("operator {number} is stopped for {pause} ms"));
+            brake.set(true);
+        }
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        for (brake, _) in stopped {
+            brake.set(false);
+        }
+    }
+}
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn a_soak_without_faults_passes_with_every_event_injected() {
+    let run = run_with(7, Faults::default(), &mut Dice::new(40, 0));
+    assert_eq!(run.broken, Vec::<String>::new(), "{}", run.history);
+    assert_eq!(run.outcome, Some(SoakOutcome::Passed), "{}", run.history);
+    assert!(run.injected > 10, "{}", run.history);
+}
+
+#[test]
+fn a_run_is_repeated_by_its_seed() {
+    let told = |seed: u64| {
+        let run = run(seed);
+        format!("{} reconciles, {}", run.reconciles, run.history)
+    };
+    for seed in 0..setting("SEEDS").unwrap_or(20) {
+        let (once, again) = (told(seed), told(seed));
+        let differs = once.lines().zip(again.lines()).find(|(a, b)| a != b);
+        assert_eq!(differs, None, "seed {seed}");
+    }
+}
+
+/// Each fault is switched on, and runs are made until one of them breaks a promise.
+#[test]
+fn every_deliberate_fault_is_found() {
+    let most = setting("SEEDS").unwrap_or(600);
+    let threads = Mutant::ALL.map(|mutant| {
+        let found = move || {
+            mutant.during(|| {
+                (0..most)
+                    .map(|seed| (seed, run(seed)))
+                    .find(|(_, run)| !run.broken.is_empty())
+            })
+        };
+        (mutant, std::thread::spawn(found))
+    });
+    let mut missed = Vec::new();
+    for (mutant, thread) in threads {
+        match thread.join().expect("no panic") {
+            Some((seed, run)) => {
+                let promise = run.broken.first().cloned().unwrap_or_default();
+                println!(
+                    "{:20} found by seed {seed:3}: {promise}",
+                    format!("{mutant:?}")
+                );
+            }
+            None => missed.push(mutant),
+        }
+    }
+    assert_eq!(missed, [], "not found in {most} runs each");
+}
+
+/// `SEEDS` runs (1 000 unless told), or the one of `SEED` with its history.
+#[test]
+fn whatever_goes_wrong_every_promise_holds() {
+    if let Some(seed) = setting("SEED") {
+        let run = run(seed);
+        println!("{}", run.history);
+        assert_eq!(run.broken, Vec::<String>::new());
+        return;
+    }
+    let seeds = setting("SEEDS").unwrap_or(1_000);
+    let first = setting("FIRST_SEED").unwrap_or(0);
+    let began = Instant::now();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let threads: Vec<_> = (0..cores)
+        .map(|thread| {
+            std::thread::spawn(move || {
+                (first + thread..first + seeds)
+                    .step_by(usize::try_from(cores).unwrap_or(1))
+                    .map(|seed| (seed, run(seed)))
+                    .map(|(seed, run)| {
+                        (
+                            seed,
+                            run.outcome,
+                            run.kills,
+                            run.reconciles,
+                            run.injected,
+                            run.broken,
+                        )
+                    })
+                    .collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    let runs: Vec<_> = threads
+        .into_iter()
+        .flat_map(|thread| thread.join().expect("no panic"))
+        .collect();
+    let total = |of: fn(&(u64, Option<SoakOutcome>, u32, u32, u32, Vec<String>)) -> u32| {
+        runs.iter().map(|run| u64::from(of(run))).sum::<u64>()
+    };
+    let mut outcomes = std::collections::BTreeMap::new();
+    for run in &runs {
+        *outcomes.entry(format!("{:?}", run.1)).or_insert(0) += 1;
+    }
+    println!(
+        "{} soaks in {:.0?}: {} operators killed, {} reconciles, {} events injected, outcomes {outcomes:?}",
+        runs.len(),
+        began.elapsed(),
+        total(|run| run.2),
+        total(|run| run.3),
+        total(|run| run.4),
+    );
+    let broken: Vec<_> = runs.iter().filter(|run| !run.5.is_empty()).collect();
+    if let Some(first) = broken.iter().min_by_key(|run| run.0) {
+        println!("{}", run(first.0).history);
+        for run in broken.iter().take(20) {
+            println!("seed {}: {:?}", run.0, run.5);
+        }
+        panic!(
+            "{} of {} seeds break a promise; repeat one with SEED={}",
+            broken.len(),
+            runs.len(),
+            first.0
+        );
+    }
+}
