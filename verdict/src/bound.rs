@@ -187,8 +187,8 @@ impl Answer {
             return answer;
         }
         // What all pods and parts were looked at for must not make an alarm more likely (Bonferroni; for the worst of
-        // them Holm's, 1979, is the same).
-        let doubt = question.doubt / (evidence.tracks.len() + parts.len()) as f64;
+        // them Holm's, 1979, is the same). The parts that grow most were picked from all label values.
+        let doubt = question.doubt / (evidence.tracks.len() + evidence.label_values()) as f64;
         let search = &question.search;
         Self::for_worst_pod(evidence, search, fit, bound, doubt)
             .or_else(|| Self::for_worst_part(parts, search, bound, doubt))

@@ -183,6 +183,16 @@ impl<'a> Evidence<'a> {
         level_at(self.tracks.iter().flat_map(|track| &track.points), instant)
     }
 
+    /// How many label values have enough blocks to look at.
+    pub(crate) fn label_values(&self) -> usize {
+        let parts = self.tracks.iter().flat_map(|track| &track.parts);
+        let names: BTreeSet<&str> = parts
+            .filter(|(_, points)| points.len() >= FEWEST_BLOCKS)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        names.len()
+    }
+
     /// The tracks of each label value that have enough blocks, by label value.
     pub(crate) fn parts(&self) -> BTreeMap<&str, Vec<Vec<Point>>> {
         let mut parts: BTreeMap<&str, Vec<Vec<Point>>> = BTreeMap::new();
@@ -352,4 +362,27 @@ fn label_values(labels: &BTreeMap<String, String>) -> String {
         .map(String::as_str)
         .collect::<Vec<_>>()
         .join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::IncarnationSeries;
+    use crate::samples::clean;
+    use crate::simulator::{still, worker};
+
+    #[test]
+    fn all_label_values_count_as_looked_at() {
+        let parts = |pod: &str| {
+            let part = |i: u32| IncarnationSeries {
+                labels: BTreeMap::from([("path".to_owned(), format!("/{i}"))]),
+                ..worker(pod, 900.0, 1340.0, |_| 10.0)
+            };
+            (0..30).map(part).collect::<Vec<_>>()
+        };
+        let run = still(&[("worker", 2)], [parts("a"), parts("b")].concat());
+        let clean = clean(&run);
+        let evidence = Evidence::gather(&run, &clean, &run.components[0], 2);
+        assert_eq!(evidence.label_values(), 30);
+    }
 }
