@@ -494,6 +494,54 @@ async fn a_signal_that_does_not_exist_is_refused() {
 }
 
 #[tokio::test]
+async fn a_query_takes_the_place_of_a_signal() {
+    for (signal, query) in [
+        ("growth: {signal: Tasks,", "growth: {query: go_goroutines,"),
+        (
+            "trend: {signal: Memory,",
+            "trend: {query: 'sum by (pod) (go_threads)',",
+        ),
+        ("delta: {signal: Tasks,", "delta: {query: process_open_fds,"),
+    ] {
+        accepted(&with(signal, query)).await;
+        accepted(&with(signal, &format!("{signal} query: null,"))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_criterion_that_measures_nothing_or_two_things_is_refused() {
+    for (place, kind, signal) in [
+        (0, "growth", "growth: {signal: Tasks,"),
+        (1, "trend", "trend: {signal: Memory,"),
+        (4, "delta", "delta: {signal: Tasks,"),
+    ] {
+        let path = format!("spec.criteria[{place}].{kind}: Invalid value");
+        let sentence =
+            format!("{kind} needs exactly one thing to measure: set either signal or query");
+        let neither = format!("{kind}: {{");
+        refused(&with(signal, &neither), &path, &sentence).await;
+        let both = format!("{signal} query: go_goroutines,");
+        refused(&with(signal, &both), &path, &sentence).await;
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_is_empty_or_too_long_is_refused() {
+    for (place, kind, signal) in [
+        (0, "growth", "growth: {signal: Tasks,"),
+        (1, "trend", "trend: {signal: Memory,"),
+        (4, "delta", "delta: {signal: Tasks,"),
+    ] {
+        let path = format!("spec.criteria[{place}].{kind}.query");
+        let empty = format!("{kind}: {{query: '',");
+        refused(&with(signal, &empty), &path, "should be at least 1 chars").await;
+        let long = format!("{kind}: {{query: {},", "a".repeat(1025));
+        refused(&with(signal, &long), &path, "Too long").await;
+        accepted(&with(signal, &long.replacen('a', "", 1))).await;
+    }
+}
+
+#[tokio::test]
 async fn a_threshold_with_two_bounds_or_none_is_refused() {
     let path = "spec.criteria[3].threshold: Invalid value";
     let sentence = "threshold needs exactly one bound: set either max or min";
@@ -518,7 +566,7 @@ async fn a_percentile_that_does_not_exist_is_refused() {
 
 #[tokio::test]
 async fn a_quantity_that_is_negative_or_none_is_refused() {
-    let sentence = "use a number of tasks or bytes that is not negative, such as 300 or 40Mi";
+    let sentence = "use a number that is not negative, such as 300 or 40Mi";
     let path = "spec.criteria[0].growth.maxAbsolute: Invalid value";
     refused(&with("maxAbsolute: 300", "maxAbsolute: -1"), path, sentence).await;
     refused(

@@ -4,7 +4,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 use soak_operator::prometheus::{Answer, Error, Prometheus, http_client};
-use soak_verdict::{RecordedSeries, RecordedSignal, Recording, Span};
+use soak_verdict::{RecordedSeries, RecordedSignal, Recording, Selector, Span};
 
 use crate::incarnations;
 use crate::instant::Instant;
@@ -93,7 +93,7 @@ pub(crate) async fn fetch(args: &Args, criteria_are_given: bool) -> anyhow::Resu
     if args.step.duration().is_zero() {
         bail!("--step must be longer than nothing, such as 15s");
     }
-    let plain = is_selector(query);
+    let plain = Selector::of(query).is_some();
     let answer = ask(args, url, query, plain, (start, end)).await?;
     let mut gaps: Vec<String> = answer.doubts().collect();
     let series = incarnations::split(answer.series).context("failed to tell pods apart")?;
@@ -210,54 +210,6 @@ fn named_in(query: &str) -> RecordedSignal {
     }
 }
 
-/// Whether it is a metric's name, matchers, or both, and nothing more.
-fn is_selector(query: &str) -> bool {
-    let query = query.trim();
-    let name_end = query
-        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))
-        .unwrap_or(query.len());
-    let (name, matchers) = query.split_at(name_end);
-    if name.starts_with(|c: char| c.is_ascii_digit()) {
-        return false;
-    }
-    let matchers = matchers.trim_start();
-    if matchers.is_empty() {
-        return !name.is_empty();
-    }
-    let Some(mut rest) = matchers.strip_prefix('{') else {
-        return false;
-    };
-    // Braces in quotes are text.
-    loop {
-        let Some(at) = rest.find(['}', '"', '\'', '`']) else {
-            return false;
-        };
-        let (quote, after) = (rest.as_bytes()[at], &rest[at + 1..]);
-        if quote == b'}' {
-            return after.is_empty();
-        }
-        let Some(closed) = after_quoted(after, char::from(quote)) else {
-            return false;
-        };
-        rest = closed;
-    }
-}
-
-/// What comes after a quoted text; a backslash hides what follows it, but between backticks.
-fn after_quoted(text: &str, quote: char) -> Option<&str> {
-    let mut hidden = false;
-    for (at, c) in text.char_indices() {
-        if hidden {
-            hidden = false;
-        } else if c == '\\' && quote != '`' {
-            hidden = true;
-        } else if c == quote {
-            return Some(&text[at + 1..]);
-        }
-    }
-    None
-}
-
 fn url(text: &str) -> anyhow::Result<String> {
     if text.starts_with("http://") || text.starts_with("https://") {
         Ok(text.to_owned())
@@ -270,34 +222,6 @@ fn url(text: &str) -> anyhow::Result<String> {
 mod tests {
     use super::*;
     use soak_verdict::Sample;
-
-    #[test]
-    fn a_selector_is_told_from_an_expression() {
-        for selector in [
-            "go_goroutines",
-            "job:tasks:sum",
-            " go_goroutines { pod=~\"w-.*\" } ",
-            "{__name__=\"x\"}",
-            "{\"with.dots\", pod='}'}",
-            "up{a=\"\\\"}\", b=`\\`}",
-        ] {
-            assert!(is_selector(selector), "{selector}");
-        }
-        for expression in [
-            "",
-            "1",
-            "sum(go_goroutines)",
-            "go_goroutines[5m]",
-            "go_goroutines offset 5m",
-            "go_goroutines{pod=\"a\"} offset 5m",
-            "a{} + b{}",
-            "a + b",
-            "a{pod=\"b}",
-            "a{",
-        ] {
-            assert!(!is_selector(expression), "{expression}");
-        }
-    }
 
     fn sampled(from: u32, to: u32, step: usize) -> Vec<RecordedSeries> {
         vec![RecordedSeries {

@@ -1,8 +1,6 @@
 //! The report for people: the verdict first, then each criterion with what it rests on, at most 100 columns wide.
 
-use soak_verdict::{
-    Interval, Judged, Judgement, Outcome, Recording, Report, SeriesGrowth, Signal, Source,
-};
+use soak_verdict::{Interval, Judged, Judgement, Outcome, Recording, Report, SeriesGrowth, Source};
 
 const COLUMNS: usize = 100;
 
@@ -155,19 +153,15 @@ fn unit_of(recording: &Recording, place: usize) -> &'static str {
         .criteria
         .get(place)
         .and_then(|criterion| criterion.kind().ok());
-    let signal = match asked {
+    match asked {
         None => match recording.signal {
-            Some(soak_verdict::RecordedSignal::Memory) => Signal::Memory,
-            _ => Signal::Tasks,
+            Some(soak_verdict::RecordedSignal::Memory) => "bytes",
+            _ => "tasks",
         },
         Some(kind) => match kind.source() {
-            Source::Signal(signal) => signal,
-            Source::Counter(_) | Source::Query(_) | Source::Events => return "",
+            Source::Pods(of) => of.unit(),
+            Source::Counter(_) | Source::Query(_) | Source::Events => "",
         },
-    };
-    match signal {
-        Signal::Tasks => "tasks",
-        Signal::Memory => "bytes",
     }
 }
 

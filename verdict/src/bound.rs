@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::DOUBT;
-use crate::criterion::Signal;
+use crate::criterion::Measured;
 use crate::evidence::{Evidence, Track, level_at};
 use crate::judgement::{Interval, Judgement, Outcome, SeriesGrowth};
 use crate::noise::Point;
@@ -11,7 +11,7 @@ use crate::projection::{course, reach};
 use crate::slope::{Fit, Search, even_fit, fit, quick_growth};
 use crate::soak_length::Undecided;
 use crate::student::Belief;
-use crate::wording::{count, subject, unit, value};
+use crate::wording::{count, limit_in, subject, value};
 
 /// What a slope is held against.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +43,8 @@ const LEAST_PART: f64 = 0.1;
 
 /// What is asked of each component.
 #[derive(Clone, Debug)]
-pub(crate) struct Question {
-    pub(crate) signal: Signal,
+pub(crate) struct Question<'c> {
+    pub(crate) of: &'c Measured,
     /// Such as `over 5m`.
     pub(crate) over: String,
     /// What growth is, and what else a signal may do.
@@ -68,7 +68,7 @@ const MOST_CONTRIBUTIONS: usize = 10;
 /// Judges one component; `bounds` are worked out from the level at the window's start, and all of them must hold.
 pub(crate) fn judge_component(
     evidence: &Evidence<'_>,
-    question: &Question,
+    question: &Question<'_>,
     bounds: &[Bound],
 ) -> Judgement {
     let limit = bounds.first().copied();
@@ -93,7 +93,7 @@ pub(crate) fn judge_component(
         return inconclusive(format!(
             "the growth of {} {} could not be worked out from {}.",
             evidence.component.name,
-            subject(question.signal),
+            subject(question.of),
             count(evidence.samples, "sample"),
         ));
     };
@@ -125,7 +125,7 @@ pub(crate) fn judge_component(
             .cloned()
             .collect(),
         course: Some(course(&fit)),
-        reach: reach(evidence, question.signal, &fit),
+        reach: reach(evidence, question.of, &fit),
         decided_after_seconds: undecided(evidence, question, &fit, worst)
             .and_then(Undecided::decided_after_seconds),
         excluded: evidence.excluded.clone(),
@@ -354,14 +354,14 @@ fn contributions(evidence: &Evidence<'_>, parts: &[LabelPart<'_>]) -> Vec<Series
 
 fn sentence(
     evidence: &Evidence<'_>,
-    question: &Question,
+    question: &Question<'_>,
     fit: &Fit,
     worst: &Answer,
     answers: &[Answer],
     contributions: &[SeriesGrowth],
 ) -> String {
     let component = &evidence.component.name;
-    let what = subject(question.signal);
+    let what = subject(question.of);
     let subject = match &worst.alone {
         Some(name) => format!("{component} {what} {name} alone"),
         None => format!("{component} {what}"),
@@ -377,10 +377,10 @@ fn sentence(
             value(bound.limit, bound.unit),
         ),
         _ => format!(
-            "how much {subject} grew {} in {} cannot be said, since the level at the start is not above 0; a limit in {} would decide",
+            "how much {subject} grew {} in {} cannot be said, since the level at the start is not above 0; {} would decide",
             question.over,
             bound.unit,
-            unit(question.signal),
+            limit_in(question.of.unit()),
         ),
     };
     let others: Vec<String> = answers
@@ -407,7 +407,7 @@ fn sentence(
                     remark = format!(": most of it in {}", most.name);
                 }
             }
-            remark + &left_in_survivors(evidence, unit(question.signal))
+            remark + &left_in_survivors(evidence, question.of.unit())
         }
         (Outcome::Inconclusive, ..) => undecided(evidence, question, fit, worst)
             .map_or(String::new(), |undecided| {
@@ -421,7 +421,7 @@ fn sentence(
 /// What an Inconclusive answer is undecided for.
 fn undecided(
     evidence: &Evidence<'_>,
-    question: &Question,
+    question: &Question<'_>,
     fit: &Fit,
     worst: &Answer,
 ) -> Option<Undecided> {

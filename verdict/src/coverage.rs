@@ -5,7 +5,7 @@
 //! stand here to show that these runs tell them from ours: whoever swaps ours for one of them fails this test.
 
 use crate::simulator::{Soak, Texture};
-use crate::{CriterionKind, Growth, Interval, Run, Signal, Span, Trend, judge};
+use crate::{Growth, Interval, Run, Signal, Span, Trend, judge};
 
 /// Of so many runs, `SOAK_VERDICT_SEEDS` for more.
 fn seeds() -> u64 {
@@ -144,18 +144,22 @@ fn theil_sen(values: &[f64]) -> Interval {
 
 #[test]
 fn at_autocorrelation_0_9_our_intervals_hold_the_truth_and_iid_intervals_do_not() {
-    let growth = CriterionKind::Growth(Growth {
-        signal: Signal::Tasks,
+    let growth = Growth {
+        signal: Some(Signal::Tasks),
+        query: None,
         max_percent: None,
         // Out of reach, so that no pod is reported by itself.
         max_absolute: Some("1000000".parse().expect("a quantity")),
-    });
-    let trend = CriterionKind::Trend(Trend {
-        signal: Signal::Tasks,
+    };
+    let trend = Trend {
+        signal: Some(Signal::Tasks),
+        query: None,
         horizon: Span::from_seconds(24 * 3_600),
         max_percent: 100_000.0,
         window: None,
-    });
+    };
+    let (growth, trend) = (growth.kind(), trend.kind());
+    let (growth, trend) = (growth.expect("one measure"), trend.expect("one measure"));
     let runs: Vec<Run> = (0..seeds()).map(|seed| soak(GAIN).run(seed)).collect();
     let flat = (0..seeds()).map(|seed| soak(0.0).run(seed));
     let growing = runs.iter().map(|run| judge(&growth, run).interval);

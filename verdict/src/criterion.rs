@@ -11,6 +11,18 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "schemars")]
 use serde_json::json;
 
+use crate::selector::Selector;
+
+/// What a criterion is told that measures nothing or two things.
+macro_rules! one_measure {
+    ($kind:literal) => {
+        concat!(
+            $kind,
+            " needs exactly one thing to measure: set either signal or query"
+        )
+    };
+}
+
 /// One thing that the soak is held to. Exactly one of its kinds is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
@@ -61,24 +73,61 @@ pub struct Criterion {
 #[derive(Clone, Debug, PartialEq)]
 pub enum CriterionKind {
     /// See [`Growth`].
-    Growth(Growth),
+    Growth(Measured, Growth),
     /// See [`Trend`].
-    Trend(Trend),
+    Trend(Measured, Trend),
     /// See [`Increase`].
     Increase(Increase),
     /// See [`Threshold`].
     Threshold(Threshold),
     /// See [`Delta`].
-    Delta(Delta),
+    Delta(Measured, Delta),
     /// See [`Recovery`].
     Recovery(Recovery),
+}
+
+/// What is measured in every pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Measured {
+    /// A named preset.
+    Signal(Signal),
+    /// A query of the user's own: a plain selector, or any other expression that yields series with a label `pod`.
+    Query(String),
+}
+
+impl Measured {
+    /// `tasks`, `bytes`, or empty for a query's own unit: of that nothing is known but what a metric's name says by
+    /// convention.
+    pub fn unit(&self) -> &'static str {
+        match self {
+            Self::Signal(Signal::Tasks) => "tasks",
+            Self::Signal(Signal::Memory) => "bytes",
+            Self::Query(query) => match Selector::of(query).and_then(|selector| selector.name()) {
+                Some(name) if name.ends_with("_bytes") => "bytes",
+                _ => "",
+            },
+        }
+    }
+
+    /// The one that is set; `problem` where none or both are.
+    fn one_of(
+        signal: Option<Signal>,
+        query: Option<&String>,
+        problem: &'static str,
+    ) -> Result<Self, &'static str> {
+        match (signal, query) {
+            (Some(signal), None) => Ok(Self::Signal(signal)),
+            (None, Some(query)) => Ok(Self::Query(query.clone())),
+            _ => Err(problem),
+        }
+    }
 }
 
 /// What a criterion is judged on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Source<'c> {
-    /// A signal of every pod.
-    Signal(Signal),
+    /// What is measured in every pod.
+    Pods(&'c Measured),
     /// The series of a plain selector of counters.
     Counter(&'c str),
     /// The answer to an expression.
@@ -91,11 +140,11 @@ impl CriterionKind {
     /// Such as `growth`.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Growth(_) => "growth",
-            Self::Trend(_) => "trend",
+            Self::Growth(..) => "growth",
+            Self::Trend(..) => "trend",
             Self::Increase(_) => "increase",
             Self::Threshold(_) => "threshold",
-            Self::Delta(_) => "delta",
+            Self::Delta(..) => "delta",
             Self::Recovery(_) => "recovery",
         }
     }
@@ -103,9 +152,7 @@ impl CriterionKind {
     /// What has to be observed to judge it.
     pub fn source(&self) -> Source<'_> {
         match self {
-            Self::Growth(growth) => Source::Signal(growth.signal),
-            Self::Trend(trend) => Source::Signal(trend.signal),
-            Self::Delta(delta) => Source::Signal(delta.signal),
+            Self::Growth(of, _) | Self::Trend(of, _) | Self::Delta(of, _) => Source::Pods(of),
             Self::Increase(increase) => Source::Counter(&increase.query),
             Self::Threshold(threshold) => Source::Query(&threshold.query),
             Self::Recovery(_) => Source::Events,
@@ -124,33 +171,64 @@ pub struct InvalidCriterion {
 }
 
 impl Criterion {
-    /// The one kind that is set, or an error that names the fix where none or several are.
+    /// The one kind that is set, or an error that names the fix where none or several are, or where it measures nothing
+    /// or two things.
     pub fn kind(&self) -> Result<CriterionKind, InvalidCriterion> {
         let mut kinds = [
-            self.growth.clone().map(CriterionKind::Growth),
-            self.trend.clone().map(CriterionKind::Trend),
-            self.increase.clone().map(CriterionKind::Increase),
-            self.threshold.clone().map(CriterionKind::Threshold),
-            self.delta.clone().map(CriterionKind::Delta),
-            self.recovery.clone().map(CriterionKind::Recovery),
+            self.growth.as_ref().map(Growth::kind),
+            self.trend.as_ref().map(Trend::kind),
+            self.increase
+                .clone()
+                .map(|increase| Ok(CriterionKind::Increase(increase))),
+            self.threshold
+                .clone()
+                .map(|threshold| Ok(CriterionKind::Threshold(threshold))),
+            self.delta.as_ref().map(Delta::kind),
+            self.recovery
+                .clone()
+                .map(|recovery| Ok(CriterionKind::Recovery(recovery))),
         ]
         .into_iter()
         .flatten();
-        let problem = match (kinds.next(), kinds.next()) {
-            (Some(CriterionKind::Delta(_)), None) if self.fail_fast => {
-                "delta is about the end of the soak and cannot fail fast: leave failFast out"
+        let kind = match (kinds.next(), kinds.next()) {
+            (Some(Ok(CriterionKind::Delta(..))), None) if self.fail_fast => {
+                Err("delta is about the end of the soak and cannot fail fast: leave failFast out")
             }
-            (Some(kind), None) => return Ok(kind),
-            _ => "set exactly one of growth, trend, increase, threshold, delta, recovery",
+            (Some(kind), None) => kind,
+            _ => Err("set exactly one of growth, trend, increase, threshold, delta, recovery"),
         };
-        Err(InvalidCriterion {
+        kind.map_err(|problem| InvalidCriterion {
             name: self.name.clone(),
             problem: problem.to_owned(),
         })
     }
 }
 
-/// What is measured, one series per pod and label set.
+impl Growth {
+    /// The checked form, or what is wrong with it.
+    pub(crate) fn kind(&self) -> Result<CriterionKind, &'static str> {
+        let of = Measured::one_of(self.signal, self.query.as_ref(), one_measure!("growth"))?;
+        Ok(CriterionKind::Growth(of, self.clone()))
+    }
+}
+
+impl Trend {
+    /// The checked form, or what is wrong with it.
+    pub(crate) fn kind(&self) -> Result<CriterionKind, &'static str> {
+        let of = Measured::one_of(self.signal, self.query.as_ref(), one_measure!("trend"))?;
+        Ok(CriterionKind::Trend(of, self.clone()))
+    }
+}
+
+impl Delta {
+    /// The checked form, or what is wrong with it.
+    pub(crate) fn kind(&self) -> Result<CriterionKind, &'static str> {
+        let of = Measured::one_of(self.signal, self.query.as_ref(), one_measure!("delta"))?;
+        Ok(CriterionKind::Delta(of, self.clone()))
+    }
+}
+
+/// A named preset of what is measured in every pod. Exactly one of signal and query is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 pub enum Signal {
@@ -167,16 +245,25 @@ pub enum Signal {
 #[cfg_attr(feature = "schemars", schemars(extend("x-kubernetes-validations" = [json!({
     "rule": "has(self.maxPercent) || has(self.maxAbsolute)",
     "message": "growth needs a limit: set maxPercent, maxAbsolute or both"
+}), json!({
+    "rule": "has(self.signal) != has(self.query)",
+    "message": one_measure!("growth")
 })])))]
 #[serde(rename_all = "camelCase")]
 pub struct Growth {
-    /// What is measured.
-    pub signal: Signal,
+    /// A named preset of what is measured. Exactly one of `signal` and `query` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Signal>,
+    /// What is measured instead of a preset: a plain selector such as `go_goroutines`, which is narrowed to the soak's own
+    /// pods and taken as scraped, or any other expression that keeps the label `pod`.
+    #[cfg_attr(feature = "schemars", schemars(length(min = 1, max = 1024)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     /// Limit in percent of the component's median settled level at the window's start, per pod.
     #[cfg_attr(feature = "schemars", schemars(range(min = 0, max = 100_000)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_percent: Option<f64>,
-    /// Limit for the whole component, in tasks or bytes, such as 300 or 40Mi.
+    /// Limit for the whole component, in tasks, bytes or the query's own unit, such as 300 or 40Mi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_absolute: Option<Quantity>,
 }
@@ -185,10 +272,20 @@ pub struct Growth {
 /// fails.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(extend("x-kubernetes-validations" = [json!({
+    "rule": "has(self.signal) != has(self.query)",
+    "message": one_measure!("trend")
+})])))]
 #[serde(rename_all = "camelCase")]
 pub struct Trend {
-    /// What is measured.
-    pub signal: Signal,
+    /// A named preset of what is measured. Exactly one of `signal` and `query` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Signal>,
+    /// What is measured instead of a preset: a plain selector such as `go_goroutines`, which is narrowed to the soak's own
+    /// pods and taken as scraped, or any other expression that keeps the label `pod`.
+    #[cfg_attr(feature = "schemars", schemars(length(min = 1, max = 1024)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     /// How far ahead growth is projected.
     #[serde(default = "day")]
     pub horizon: Span,
@@ -254,11 +351,21 @@ pub struct Threshold {
 /// The settled total of a component against its total at the end of warm-up: equal within a bound, in both directions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schemars", schemars(extend("x-kubernetes-validations" = [json!({
+    "rule": "has(self.signal) != has(self.query)",
+    "message": one_measure!("delta")
+})])))]
 #[serde(rename_all = "camelCase")]
 pub struct Delta {
-    /// What is measured.
-    pub signal: Signal,
-    /// How far apart the two may be for the whole component, in tasks or bytes, such as 5 or 1Mi.
+    /// A named preset of what is measured. Exactly one of `signal` and `query` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Signal>,
+    /// What is measured instead of a preset: a plain selector such as `go_goroutines`, which is narrowed to the soak's own
+    /// pods and taken as scraped, or any other expression that keeps the label `pod`.
+    #[cfg_attr(feature = "schemars", schemars(length(min = 1, max = 1024)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// How far apart the two may be for the whole component, in tasks, bytes or the query's own unit, such as 5 or 1Mi.
     pub within: Quantity,
 }
 
@@ -387,7 +494,7 @@ impl schemars::JsonSchema for Span {
     }
 }
 
-/// A number of tasks or bytes as Kubernetes writes quantities: `300`, `"40Mi"`, `"1.5G"`.
+/// A number of tasks, bytes or anything else as Kubernetes writes quantities: `300`, `"40Mi"`, `"1.5G"`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantity {
     text: String,
@@ -395,7 +502,7 @@ pub struct Quantity {
 }
 
 impl Quantity {
-    /// The number, in tasks or bytes.
+    /// The number, in the unit of what it is held against.
     pub fn value(&self) -> f64 {
         self.value
     }
@@ -483,7 +590,7 @@ impl schemars::JsonSchema for Quantity {
             "maxLength": 20,
             "x-kubernetes-validations": [{
                 "rule": "type(self) == int ? int(self) >= 0 : isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('0'))",
-                "message": "use a number of tasks or bytes that is not negative, such as 300 or 40Mi"
+                "message": "use a number that is not negative, such as 300 or 40Mi"
             }]
         })
     }
@@ -575,7 +682,7 @@ mod tests {
         let two = criterion(
             r#"{"name": "both", "delta": {"signal": "Tasks", "within": 5}, "increase": {"query": "lost_total"}}"#,
         );
-        assert!(matches!(one.kind(), Ok(CriterionKind::Growth(_))));
+        assert!(matches!(one.kind(), Ok(CriterionKind::Growth(..))));
         for refused in [none, two] {
             let problem = refused.kind().expect_err("not one kind").to_string();
             assert!(
@@ -583,6 +690,50 @@ mod tests {
                 "{problem}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_measured_is_either_a_signal_or_a_query() {
+        for (kind, limit) in [
+            ("growth", "\"maxPercent\": 5"),
+            ("trend", "\"maxPercent\": 5"),
+            ("delta", "\"within\": 5"),
+        ] {
+            let measuring = |what: &str| {
+                criterion(&format!(
+                    "{{\"name\": \"a\", \"{kind}\": {{{what} {limit}}}}}"
+                ))
+            };
+            let of = |what: &str| match measuring(what).kind() {
+                Ok(
+                    CriterionKind::Growth(of, _)
+                    | CriterionKind::Trend(of, _)
+                    | CriterionKind::Delta(of, _),
+                ) => of,
+                other => panic!("{other:?}"),
+            };
+            let query = "\"query\": \"go_goroutines\",";
+            let signal = "\"signal\": \"Tasks\",";
+            assert_eq!(of(query), Measured::Query("go_goroutines".to_owned()));
+            assert_eq!(of(signal), Measured::Signal(Signal::Tasks));
+            for wrong in [String::new(), format!("{query} {signal}")] {
+                let problem = measuring(&wrong).kind().expect_err("not one").to_string();
+                assert_eq!(
+                    problem,
+                    format!(
+                        "criterion a: {kind} needs exactly one thing to measure: set either signal or query"
+                    )
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_querys_unit_is_told_by_its_metrics_name_or_not_at_all() {
+        let unit = |query: &str| Measured::Query(query.to_owned()).unit();
+        assert_eq!(unit("go_memstats_heap_inuse_bytes{a=\"b\"}"), "bytes");
+        assert_eq!(unit("go_goroutines"), "");
+        assert_eq!(unit("count by (pod) (size_bytes)"), "");
     }
 
     #[test]

@@ -6,12 +6,12 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::autocorrelation::{independent_samples, mean};
 use crate::bound::worst_of;
-use crate::criterion::Delta;
+use crate::criterion::{Delta, Measured};
 use crate::judgement::{Interval, Judgement, Outcome};
 use crate::run::{Component, Run, Sample, Window};
 use crate::samples::{Clean, clean, median};
 use crate::settled::settled_stretches;
-use crate::wording::{count, subject, unit, value};
+use crate::wording::{count, subject, value};
 
 /// The fewest instants with a total that a level rests on.
 const FEWEST_TOTALS: usize = 3;
@@ -21,25 +21,26 @@ const LOOK_BACK_SECONDS: f64 = 30.0;
 
 /// Judges each component by itself, and answers with the worst. Equivalence in both directions: Passed where the whole
 /// interval of the difference lies within the bound (Schuirmann, 1987), Failed where all of it lies outside.
-pub(crate) fn judge(delta: &Delta, run: &Run) -> Judgement {
+pub(crate) fn judge(of: &Measured, delta: &Delta, run: &Run) -> Judgement {
     let clean = clean(run);
     worst_of(
         run.components
             .iter()
-            .map(|component| judge_component(delta, run, &clean, component))
+            .map(|component| judge_component(of, delta, run, &clean, component))
             .collect(),
     )
 }
 
 fn judge_component(
+    of: &Measured,
     delta: &Delta,
     run: &Run,
     clean: &Clean<'_>,
     component: &Component,
 ) -> Judgement {
     let limit = delta.within.value();
-    let unit = unit(delta.signal);
-    let what = format!("{} {}", component.name, subject(delta.signal));
+    let unit = of.unit();
+    let what = format!("{} {}", component.name, subject(of));
     let totals = totals(run, clean, component);
     let inside =
         |window: Window| -> Vec<Sample> { crate::samples::within(&totals, window).to_vec() };
@@ -215,17 +216,18 @@ fn doubt(samples: &[Sample]) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::IncarnationSeries;
     use crate::criterion::Signal;
     use crate::simulator::{still, worker};
-    use crate::{CriterionKind, IncarnationSeries};
 
     fn judged(series: Vec<IncarnationSeries>) -> Judgement {
         let delta = Delta {
-            signal: Signal::Tasks,
+            signal: Some(Signal::Tasks),
+            query: None,
             within: "5".parse().expect("a quantity"),
         };
         crate::judge(
-            &CriterionKind::Delta(delta),
+            &delta.kind().expect("one measure"),
             &still(&[("worker", 2)], series),
         )
     }
@@ -260,11 +262,12 @@ mod tests {
             }
             let within = format!("{}", 5.0 * unit).parse().expect("a quantity");
             let delta = Delta {
-                signal: Signal::Tasks,
+                signal: Some(Signal::Tasks),
+                query: None,
                 within,
             };
             let run = still(&[("worker", 2)], series);
-            let judgement = crate::judge(&CriterionKind::Delta(delta), &run);
+            let judgement = crate::judge(&delta.kind().expect("one measure"), &run);
             assert_eq!(judgement.outcome, Outcome::Passed, "{}", judgement.sentence);
         }
     }

@@ -40,17 +40,17 @@ pub fn look(criterion: &CriterionKind, run: &Run, duration_seconds: f64) -> Judg
     let gone = run.window.end - run.window.start;
     let early = |why: &str| Judgement::inconclusive(format!("{why}."));
     let judgement = match criterion {
-        CriterionKind::Delta(_) => return early("delta is judged at the end"),
-        CriterionKind::Trend(trend) => {
+        CriterionKind::Delta(..) => return early("delta is judged at the end"),
+        CriterionKind::Trend(of, trend) => {
             let window = trend::window_seconds(trend, duration_seconds);
             // The instant of a look is written down in milliseconds.
             if gone < window - 1.0 {
                 return early("its window has not gone yet");
             }
-            trend::judge_last(window, trend, run, doubt())
+            trend::judge_last(window, of, trend, run, doubt())
         }
         CriterionKind::Recovery(_) => crate::judge_at(criterion, &recovered_at_best(run), doubt()),
-        CriterionKind::Growth(_) | CriterionKind::Increase(_) | CriterionKind::Threshold(_) => {
+        CriterionKind::Growth(..) | CriterionKind::Increase(_) | CriterionKind::Threshold(_) => {
             crate::judge_at(criterion, run, doubt())
         }
     };
@@ -72,7 +72,7 @@ pub fn look(criterion: &CriterionKind, run: &Run, duration_seconds: f64) -> Judg
 pub fn so_far(criterion: &CriterionKind, run: &Run) -> Judgement {
     match criterion {
         CriterionKind::Recovery(_) => crate::judge(criterion, &recovered_at_best(run)),
-        CriterionKind::Delta(_) => {
+        CriterionKind::Delta(..) => {
             Judgement::inconclusive("delta is judged at the end.".to_owned())
         }
         _ => crate::judge(criterion, run),
@@ -144,11 +144,13 @@ mod tests {
     const PODS: u32 = 6;
 
     fn growth(max_percent: f64) -> CriterionKind {
-        CriterionKind::Growth(Growth {
-            signal: Signal::Tasks,
+        let growth = Growth {
+            signal: Some(Signal::Tasks),
+            query: None,
             max_percent: Some(max_percent),
             max_absolute: None,
-        })
+        };
+        growth.kind().expect("one measure")
     }
 
     fn noisy(gains: f64) -> Soak {
@@ -237,12 +239,14 @@ mod tests {
     #[test]
     fn a_trend_is_looked_at_once_its_window_has_gone() {
         let trend = |window| {
-            CriterionKind::Trend(Trend {
-                signal: Signal::Tasks,
+            let trend = Trend {
+                signal: Some(Signal::Tasks),
+                query: None,
                 horizon: Span::from_seconds(3_600),
                 max_percent: 5.0,
                 window,
-            })
+            };
+            trend.kind().expect("one measure")
         };
         let fills = |pod| {
             worker(pod, 900.0, 1340.0, |t| {

@@ -66,28 +66,34 @@ fn rates(
 }
 
 fn percent(max: f64) -> CriterionKind {
-    CriterionKind::Growth(Growth {
-        signal: Signal::Tasks,
+    let growth = Growth {
+        signal: Some(Signal::Tasks),
+        query: None,
         max_percent: Some(max),
         max_absolute: None,
-    })
+    };
+    growth.kind().expect("one measure")
 }
 
 fn absolute(max: &str) -> CriterionKind {
-    CriterionKind::Growth(Growth {
-        signal: Signal::Memory,
+    let growth = Growth {
+        signal: Some(Signal::Memory),
+        query: None,
         max_percent: None,
         max_absolute: Some(max.parse::<Quantity>().expect("a quantity")),
-    })
+    };
+    growth.kind().expect("one measure")
 }
 
 fn trend(max_percent: f64) -> CriterionKind {
-    CriterionKind::Trend(Trend {
-        signal: Signal::Tasks,
+    let trend = Trend {
+        signal: Some(Signal::Tasks),
+        query: None,
         horizon: Span::from_seconds(3_600),
         max_percent,
         window: None,
-    })
+    };
+    trend.kind().expect("one measure")
 }
 
 #[test]

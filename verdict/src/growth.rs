@@ -1,14 +1,14 @@
 //! How much a signal grew over the soak, within incarnations.
 
 use crate::bound::{Bound, Question, judge_component, worst_of};
-use crate::criterion::Growth;
+use crate::criterion::{Growth, Measured};
 use crate::evidence::Evidence;
 use crate::judgement::Judgement;
 use crate::run::Run;
 use crate::samples::clean;
 use crate::shape::Reach;
 use crate::slope::Search;
-use crate::wording::{seconds, unit};
+use crate::wording::seconds;
 
 /// Load follows the sun.
 pub(crate) const DAY_SECONDS: f64 = 86_400.0;
@@ -21,11 +21,11 @@ const LEAST_INCARNATIONS: usize = 2;
 /// Percent is of a pod's settled level at the window's start, absolute is for the component: growth of the mean pod
 /// times the planned replicas. A single pod fails its component when it surely grows by more than the percentage by
 /// itself, or by more than the absolute limit of the whole component.
-pub(crate) fn judge(growth: &Growth, run: &Run, doubt: f64) -> Judgement {
+pub(crate) fn judge(of: &Measured, growth: &Growth, run: &Run, doubt: f64) -> Judgement {
     let clean = clean(run);
     let length = run.window.end - run.window.start;
     let question = Question {
-        signal: growth.signal,
+        of,
         over: format!("over {}", seconds(length)),
         search: Search {
             reach: Reach::Window,
@@ -45,7 +45,7 @@ pub(crate) fn judge(growth: &Growth, run: &Run, doubt: f64) -> Judgement {
                 .map(|limit| percent_bound(limit, evidence.level_at(-1.0), 1.0));
             let absolute = growth.max_absolute.as_ref().map(|limit| Bound {
                 limit: limit.value(),
-                unit: unit(growth.signal),
+                unit: of.unit(),
                 factor: f64::from(component.replicas),
                 pod_factor: 1.0,
                 level: None,
@@ -78,18 +78,23 @@ pub(crate) fn percent_bound(limit: f64, base: Option<f64>, times: f64) -> Bound 
 mod tests {
     use super::*;
     use crate::simulator::{Soak, still, worker};
-    use crate::{ChaosEvent, CriterionKind, Outcome, Signal};
+    use crate::{ChaosEvent, Outcome, Signal};
+
+    fn judged(growth: &Growth, run: &Run) -> Judgement {
+        crate::judge(&growth.kind().expect("one measure"), run)
+    }
 
     fn tasks(max_percent: Option<f64>, max_absolute: Option<&str>) -> Growth {
         Growth {
-            signal: Signal::Tasks,
+            signal: Some(Signal::Tasks),
+            query: None,
             max_percent,
             max_absolute: max_absolute.map(|text| text.parse().expect("a quantity")),
         }
     }
 
     fn five_percent(run: &Run) -> Judgement {
-        crate::judge(&CriterionKind::Growth(tasks(Some(5.0), None)), run)
+        judged(&tasks(Some(5.0), None), run)
     }
 
     fn leaks(pod: &str, from: f64, to: f64) -> crate::IncarnationSeries {
@@ -100,7 +105,7 @@ mod tests {
     fn counts_that_never_change_grow_by_exactly_nothing() {
         let pods = ["a", "b"].map(|pod| worker(pod, 900.0, 1340.0, |_| 10.0));
         let run = still(&[("worker", 2)], pods.to_vec());
-        let judgement = crate::judge(&CriterionKind::Growth(tasks(Some(0.0), Some("0"))), &run);
+        let judgement = judged(&tasks(Some(0.0), Some("0")), &run);
         assert_eq!(judgement.outcome, Outcome::Passed);
         let interval = judgement.interval.expect("an interval");
         assert_eq!((interval.low, interval.high), (0.0, 0.0));
@@ -170,9 +175,11 @@ mod tests {
             ..Soak::tasks()
         }
         .run(3);
-        let judged = |growth| crate::judge(&CriterionKind::Growth(growth), &run);
-        assert_eq!(judged(tasks(Some(100.0), None)).outcome, Outcome::Passed);
-        let both = judged(tasks(Some(100.0), Some("3")));
+        assert_eq!(
+            judged(&tasks(Some(100.0), None), &run).outcome,
+            Outcome::Passed
+        );
+        let both = judged(&tasks(Some(100.0), Some("3")), &run);
         assert_eq!(both.outcome, Outcome::Failed);
         assert_eq!(both.unit, "tasks");
         assert!(
@@ -274,6 +281,44 @@ mod tests {
             judgement.sentence.contains("a limit in tasks would decide"),
             "{}",
             judgement.sentence
+        );
+    }
+
+    #[test]
+    fn growth_of_a_query_is_told_by_its_name_and_in_its_own_unit() {
+        let leaky = |pod, level: f64| {
+            worker(pod, 900.0, 1340.0, move |t| {
+                level + 10.0 * (t - 1000.0) / 300.0
+            })
+        };
+        let judged = |level: f64, limit: Option<&str>| {
+            let run = still(&[("worker", 2)], vec![leaky("a", level), leaky("b", level)]);
+            let growth = Growth {
+                signal: None,
+                query: Some("go_goroutines{job=\"a\"}".to_owned()),
+                ..tasks(limit.is_none().then_some(5.0), limit)
+            };
+            super::tests::judged(&growth, &run)
+        };
+        let grown = judged(50.0, Some("5"));
+        assert_eq!(grown.outcome, Outcome::Failed);
+        assert_eq!(
+            (grown.unit, grown.reach.is_none()),
+            ("", true),
+            "{}",
+            grown.sentence
+        );
+        assert!(
+            grown
+                .sentence
+                .starts_with("worker go_goroutines grew by 20 over 5m (interval 2"),
+            "{}",
+            grown.sentence
+        );
+        assert!(
+            judged(-50.0, None)
+                .sentence
+                .ends_with("a limit in its own unit would decide."),
         );
     }
 }

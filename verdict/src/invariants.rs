@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use crate::simulator::{Dice, Soak, Texture};
 use crate::{
-    ChaosEvent, Component, CriterionKind, Delta, Growth, IncarnationSeries, Increase, Outcome,
-    Quantity, Run, Sample, Signal, Span, Threshold, Trend, Window, judge,
+    ChaosEvent, Component, CriterionKind, Delta, Growth, IncarnationSeries, Increase, Measured,
+    Outcome, Quantity, Run, Sample, Signal, Span, Threshold, Trend, Window, judge,
 };
 
 fn odd_number() -> impl Strategy<Value = f64> {
@@ -96,6 +96,7 @@ prop_compose! {
                 .collect(),
             series,
             events,
+            left_out: Vec::new(),
             gaps: if gap { vec!["a partial response".to_owned()] } else { Vec::new() },
         }
     }
@@ -148,24 +149,37 @@ fn criteria_scaled(factor: f64) -> Vec<CriterionKind> {
         let text = format!("{}", value * factor);
         text.parse::<Quantity>().expect("a quantity")
     };
-    let signal = Signal::Tasks;
+    let (signal, query) = (Some(Signal::Tasks), None);
+    let of = Measured::Signal(Signal::Tasks);
     vec![
-        CriterionKind::Growth(Growth {
-            signal,
-            max_percent: Some(5.0),
-            max_absolute: Some(quantity(3.0)),
-        }),
-        CriterionKind::Growth(Growth {
-            signal,
-            max_percent: None,
-            max_absolute: None,
-        }),
-        CriterionKind::Trend(Trend {
-            signal,
-            horizon: Span::from_seconds(3_600),
-            max_percent: 50.0,
-            window: None,
-        }),
+        CriterionKind::Growth(
+            of.clone(),
+            Growth {
+                signal,
+                query: query.clone(),
+                max_percent: Some(5.0),
+                max_absolute: Some(quantity(3.0)),
+            },
+        ),
+        CriterionKind::Growth(
+            of.clone(),
+            Growth {
+                signal,
+                query: query.clone(),
+                max_percent: None,
+                max_absolute: None,
+            },
+        ),
+        CriterionKind::Trend(
+            of.clone(),
+            Trend {
+                signal,
+                query: query.clone(),
+                horizon: Span::from_seconds(3_600),
+                max_percent: 50.0,
+                window: None,
+            },
+        ),
         CriterionKind::Increase(Increase {
             query: "lost_total".to_owned(),
             max: 10.0 * factor,
@@ -188,10 +202,14 @@ fn criteria_scaled(factor: f64) -> Vec<CriterionKind> {
             min: None,
             over: Some("p90".to_owned()),
         }),
-        CriterionKind::Delta(Delta {
-            signal,
-            within: quantity(5.0),
-        }),
+        CriterionKind::Delta(
+            of.clone(),
+            Delta {
+                signal,
+                query: query.clone(),
+                within: quantity(5.0),
+            },
+        ),
     ]
 }
 

@@ -29,6 +29,7 @@ mod recording;
 mod recovery;
 mod run;
 mod samples;
+mod selector;
 mod settled;
 mod shape;
 mod slope;
@@ -48,13 +49,14 @@ mod invariants;
 mod simulator;
 
 pub use criterion::{
-    Criterion, CriterionKind, Delta, Growth, Increase, InvalidCriterion, Quantity, Recovery,
-    Signal, Source, Span, Threshold, Trend,
+    Criterion, CriterionKind, Delta, Growth, Increase, InvalidCriterion, Measured, Quantity,
+    Recovery, Signal, Source, Span, Threshold, Trend,
 };
 pub use early::{LOOKS, SPENT, judge_with_looks, look, so_far};
 pub use judgement::{Course, Interval, Judgement, Outcome, Reach, SeriesGrowth};
 pub use recording::{Judged, RecordedEvent, RecordedSeries, RecordedSignal, Recording, Report};
 pub use run::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
+pub use selector::Selector;
 
 /// Judges one criterion on what was observed.
 ///
@@ -73,11 +75,11 @@ fn judge_at(criterion: &CriterionKind, run: &Run, doubt: f64) -> Judgement {
         return Judgement::unjudged(problem);
     }
     let judgement = match criterion {
-        CriterionKind::Growth(growth) => growth::judge(growth, run, doubt),
-        CriterionKind::Trend(trend) => trend::judge(trend, run, doubt),
+        CriterionKind::Growth(of, growth) => growth::judge(of, growth, run, doubt),
+        CriterionKind::Trend(of, trend) => trend::judge(of, trend, run, doubt),
         CriterionKind::Increase(increase) => increase::judge(increase, run),
         CriterionKind::Threshold(threshold) => threshold::judge(threshold, run, doubt),
-        CriterionKind::Delta(delta) => delta::judge(delta, run),
+        CriterionKind::Delta(of, delta) => delta::judge(of, delta, run),
         CriterionKind::Recovery(recovery) => recovery::judge(recovery, run, doubt),
     };
     judgement.doubted_for(&run.gaps)

@@ -1,6 +1,6 @@
 //! Where a signal is going: what its course is, and when it reaches a limit.
 
-use crate::criterion::Signal;
+use crate::criterion::{Measured, Signal};
 use crate::evidence::Evidence;
 use crate::judgement::{Course, Reach};
 use crate::shape::Form;
@@ -32,9 +32,9 @@ pub(crate) fn course(fit: &Fit) -> Course {
 }
 
 /// When the fullest pod reaches its memory limit at the pace of the mean pod, and at either end of that pace's interval.
-pub(crate) fn reach(evidence: &Evidence<'_>, signal: Signal, fit: &Fit) -> Option<Reach> {
+pub(crate) fn reach(evidence: &Evidence<'_>, of: &Measured, fit: &Fit) -> Option<Reach> {
     let limit_bytes = evidence.component.memory_limit_bytes?;
-    if signal != Signal::Memory {
+    if *of != Measured::Signal(Signal::Memory) {
         return None;
     }
     let last = evidence

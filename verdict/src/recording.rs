@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::criterion::{Criterion, CriterionKind, Signal, Source, Span, Trend};
+use crate::criterion::{Criterion, CriterionKind, Measured, Signal, Source, Span, Trend};
 use crate::early::judge_with_looks;
 use crate::judgement::{Judgement, Outcome};
 use crate::run::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
@@ -153,10 +153,11 @@ impl Recording {
             return self.criteria.clone();
         }
         let trend = Trend {
-            signal: match self.signal {
+            signal: Some(match self.signal {
                 Some(RecordedSignal::Memory) => Signal::Memory,
                 _ => Signal::Tasks,
-            },
+            }),
+            query: None,
             horizon: Span::from_seconds(24 * 3_600),
             max_percent: 5.0,
             window: None,
@@ -181,8 +182,8 @@ impl Recording {
     /// Whether the series are what the criterion asks for.
     fn answers(&self, kind: &CriterionKind) -> Result<(), String> {
         let asked = match kind.source() {
-            Source::Signal(signal) => Some(signal),
-            Source::Counter(_) | Source::Query(_) => None,
+            Source::Pods(Measured::Signal(signal)) => Some(*signal),
+            Source::Pods(Measured::Query(_)) | Source::Counter(_) | Source::Query(_) => None,
             Source::Events => return Ok(()),
         };
         let held = self.signal.map(|signal| match signal {
@@ -248,6 +249,7 @@ impl Recording {
             components: components(&series, window, self.limit_bytes),
             series,
             events,
+            left_out: Vec::new(),
             gaps: self.gaps.clone(),
         }
     }
@@ -599,6 +601,33 @@ mod tests {
                 .judgement
                 .sentence
                 .contains("holds Tasks")
+        );
+    }
+
+    #[test]
+    fn a_query_is_judged_on_a_file_without_a_signal_and_on_no_other() {
+        let pods = ["w-0", "w-1"].map(|pod| {
+            let samples: Vec<_> = (0..400).map(|i| (15 * i, 12)).collect();
+            serde_json::json!({"pod": pod, "samples": samples})
+        });
+        let mut file = serde_json::json!({
+            "series": pods,
+            "criteria": [{"name": "own", "growth": {"query": "go_goroutines", "maxAbsolute": 3}}],
+        });
+        let report = recording(&file).judge();
+        assert_eq!(report.outcome, Outcome::Passed);
+        assert_eq!(
+            report.criteria[0].judgement.sentence,
+            "w go_goroutines did not grow over 1h 39m (interval 0 to 0), limit 3."
+        );
+        file["signal"] = "tasks".into();
+        let report = recording(&file).judge();
+        assert_eq!(report.outcome, Outcome::Inconclusive);
+        assert!(
+            report.criteria[0]
+                .judgement
+                .sentence
+                .contains("not the answer to the criterion's query")
         );
     }
 }

@@ -87,6 +87,8 @@ pub struct Run {
     pub series: Vec<IncarnationSeries>,
     /// The chaos events that were carried out, of every component, in time order.
     pub events: Vec<ChaosEvent>,
+    /// What was left out of it beforehand and why, in plain words; told, and no reason against Passed.
+    pub left_out: Vec<String>,
     /// Why the data may be incomplete, in plain words, such as a partial response; any entry rules out Passed.
     pub gaps: Vec<String>,
 }

@@ -82,7 +82,7 @@ pub(crate) fn clean(run: &Run) -> Clean<'_> {
             }
         })
         .collect();
-    let excluded = [
+    let cleaned = [
         (not_finite, "samples that were NaN or infinite"),
         (conflicting, "second values of one series at one instant"),
         (
@@ -92,8 +92,8 @@ pub(crate) fn clean(run: &Run) -> Clean<'_> {
     ]
     .into_iter()
     .filter(|(count, _)| *count > 0)
-    .map(|(count, what)| format!("{count} {what}"))
-    .collect();
+    .map(|(count, what)| format!("{count} {what}"));
+    let excluded = run.left_out.iter().cloned().chain(cleaned).collect();
     Clean {
         incarnations,
         excluded,

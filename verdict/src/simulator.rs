@@ -208,6 +208,7 @@ impl Soak {
                 .collect(),
             series,
             events,
+            left_out: Vec::new(),
             gaps: Vec::new(),
         }
     }
@@ -337,6 +338,7 @@ pub(crate) fn still(components: &[(&str, u32)], series: Vec<IncarnationSeries>) 
             .collect(),
         series,
         events: Vec::new(),
+        left_out: Vec::new(),
         gaps: Vec::new(),
     }
 }

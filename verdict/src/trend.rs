@@ -1,7 +1,7 @@
 //! How much a signal would grow if it went on as it does at the end of the soak.
 
 use crate::bound::{Question, judge_component, worst_of};
-use crate::criterion::Trend;
+use crate::criterion::{Measured, Trend};
 use crate::evidence::Evidence;
 use crate::growth::{DAY_SECONDS, percent_bound};
 use crate::judgement::Judgement;
@@ -18,9 +18,9 @@ const LEAST_INCARNATIONS: usize = 1;
 ///
 /// The slope is that at the end of the last `window`; where growth visibly bends within it, a warm-up that levels off
 /// is not projected as if it went on.
-pub(crate) fn judge(trend: &Trend, run: &Run, doubt: f64) -> Judgement {
+pub(crate) fn judge(of: &Measured, trend: &Trend, run: &Run, doubt: f64) -> Judgement {
     let soak = run.window.end - run.window.start;
-    judge_last(window_seconds(trend, soak), trend, run, doubt)
+    judge_last(window_seconds(trend, soak), of, trend, run, doubt)
 }
 
 /// How long the window of a trend is, in a soak of so many seconds.
@@ -30,7 +30,13 @@ pub(crate) fn window_seconds(trend: &Trend, soak: f64) -> f64 {
 }
 
 /// Judges the slope at the end of the last `length` seconds.
-pub(crate) fn judge_last(length: f64, trend: &Trend, run: &Run, doubt: f64) -> Judgement {
+pub(crate) fn judge_last(
+    length: f64,
+    of: &Measured,
+    trend: &Trend,
+    run: &Run,
+    doubt: f64,
+) -> Judgement {
     let soak = run.window.end - run.window.start;
     let length = length.min(soak);
     if length <= 0.0 {
@@ -39,7 +45,7 @@ pub(crate) fn judge_last(length: f64, trend: &Trend, run: &Run, doubt: f64) -> J
     let clean = clean(run);
     let horizon = trend.horizon.duration().as_secs_f64();
     let question = Question {
-        signal: trend.signal,
+        of,
         over: format!(
             "over {} at the pace of its last {}",
             seconds(horizon),
@@ -72,18 +78,19 @@ pub(crate) fn judge_last(length: f64, trend: &Trend, run: &Run, doubt: f64) -> J
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Outcome;
     use crate::criterion::{Signal, Span};
     use crate::simulator::{still, worker};
-    use crate::{CriterionKind, Outcome};
 
     fn judged(run: &Run, window: Option<u64>) -> Judgement {
         let trend = Trend {
-            signal: Signal::Memory,
+            signal: Some(Signal::Memory),
+            query: None,
             horizon: Span::from_seconds(3_600),
             max_percent: 20.0,
             window: window.map(Span::from_seconds),
         };
-        crate::judge(&CriterionKind::Trend(trend), run)
+        crate::judge(&trend.kind().expect("one measure"), run)
     }
 
     fn fleet(level: impl Fn(f64) -> f64 + Copy) -> Run {

@@ -1,20 +1,38 @@
 //! Numbers as a person reads them.
 
-use crate::criterion::Signal;
+use crate::criterion::{Measured, Signal};
+use crate::selector::Selector;
 
-/// `tasks` or `bytes`.
-pub(crate) fn unit(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Tasks => "tasks",
-        Signal::Memory => "bytes",
+/// A query longer than this is cut short in a sentence, in characters.
+const LONGEST_QUERY: usize = 60;
+
+/// `tasks`, `memory`, the name of a query's metric, or the query.
+pub(crate) fn subject(of: &Measured) -> String {
+    match of {
+        Measured::Signal(Signal::Tasks) => "tasks".to_owned(),
+        Measured::Signal(Signal::Memory) => "memory".to_owned(),
+        Measured::Query(query) => match Selector::of(query).and_then(|selector| selector.name()) {
+            Some(name) => name.to_owned(),
+            None => quoted(query),
+        },
     }
 }
 
-/// `tasks` or `memory`.
-pub(crate) fn subject(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Tasks => "tasks",
-        Signal::Memory => "memory",
+/// A query as a sentence holds it, on one line.
+fn quoted(query: &str) -> String {
+    let words: Vec<&str> = query.split_whitespace().collect();
+    let query = words.join(" ");
+    match query.char_indices().nth(LONGEST_QUERY) {
+        Some((end, _)) => format!("`{}…`", &query[..end]),
+        None => format!("`{query}`"),
+    }
+}
+
+/// Such as `a limit in tasks`.
+pub(crate) fn limit_in(unit: &str) -> String {
+    match unit {
+        "" => "a limit in its own unit".to_owned(),
+        unit => format!("a limit in {unit}"),
     }
 }
 
@@ -117,6 +135,18 @@ mod tests {
             written,
             ["88", "12.3", "3.2", "0.0123", "-0.2", "0", "18", "1367"]
         );
+    }
+
+    #[test]
+    fn a_query_is_named_by_its_metric_or_by_itself_cut_short() {
+        let named = |query: &str| subject(&Measured::Query(query.to_owned()));
+        assert_eq!(named("go_goroutines{job=\"a\"}"), "go_goroutines");
+        assert_eq!(
+            named("sum by (pod) (\n  go_threads\n)"),
+            "`sum by (pod) ( go_threads )`"
+        );
+        let long = named(&format!("abs({})", "ä".repeat(100)));
+        assert_eq!(long, format!("`abs({}…`", "ä".repeat(56)));
     }
 
     #[test]

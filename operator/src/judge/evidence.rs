@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use soak_api::verdict::{Outcome, Run};
+use soak_api::verdict::{Measured, Outcome, Run};
 use soak_api::{CriterionResult, EventResult, Signal, SoakTest};
 
 use super::series::{Observation, seconds};
@@ -92,8 +92,8 @@ pub(super) async fn evidence(
     signals: &mut Signals<'_>,
 ) -> Result<CriterionResult, Error> {
     let (test, observation, prometheus) = (signals.test, signals.observation, signals.prometheus);
-    let memory = signals.of(Signal::Memory).await?;
-    let data = covered(&memory, observation);
+    let memory = signals.of(&Measured::Signal(Signal::Memory)).await?;
+    let data = memory.map_or(0.0, |memory| covered(&memory, observation));
     let mut problems = Vec::new();
     if data < COVERED && !Mutant::BelievesSilence.is_on() {
         let url = prometheus.url();

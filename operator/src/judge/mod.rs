@@ -2,8 +2,11 @@
 
 mod evidence;
 mod look;
+mod pods;
 mod series;
 mod signals;
+#[cfg(test)]
+mod testing;
 
 use std::time::Duration;
 
@@ -66,10 +69,14 @@ pub(crate) async fn judge(
     for criterion in &test.spec.criteria {
         let result = match criterion.kind() {
             Ok(kind) => {
-                let run = signals.run(&kind).await.map_err(|e| e.to_string())?;
                 let name = kind.name();
-                let judgement = aside(move || verdict::judge(&kind, &run)).await?;
-                let result = row(&criterion.name, name, judgement);
+                let result = match signals.run(&kind).await.map_err(|e| e.to_string())? {
+                    Ok(run) => {
+                        let judgement = aside(move || verdict::judge(&kind, &run)).await?;
+                        row(&criterion.name, name, judgement)
+                    }
+                    Err(why) => worded(&criterion.name, name, Outcome::Inconclusive, why),
+                };
                 match test.status.as_ref().and_then(|s| s.failed_fast.as_ref()) {
                     Some(early) => cut_short(result, early),
                     None => result,

@@ -84,6 +84,7 @@ impl Observation {
                 .collect(),
             series: Vec::new(),
             events: self.events.clone(),
+            left_out: Vec::new(),
             gaps: Vec::new(),
         }
     }
@@ -101,6 +102,19 @@ impl Observation {
             test.name_any(),
             names.join("|")
         )
+    }
+
+    /// Whether a pod has a name as the soak's own pods have.
+    pub(super) fn names(&self, test: &SoakTest, pod: &str) -> bool {
+        let own = pod.strip_prefix(&test.name_any());
+        own.and_then(|rest| rest.strip_prefix('-'))
+            .is_some_and(|rest| {
+                self.components.iter().any(|component| {
+                    let rest = rest.strip_prefix(component.name);
+                    let suffix = rest.and_then(|rest| rest.strip_prefix('-'));
+                    suffix.is_some_and(|suffix| suffix.split('-').count() == 2)
+                })
+            })
     }
 
     /// Splits an answer by incarnation, keeping the labels named. An incarnation of a component that answered at all and

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use soak_api::verdict::{Run, Source};
+use kube::ResourceExt;
+use soak_api::verdict::{Measured, Run, Selector, Source};
 use soak_api::{CriterionKind, Signal, SoakTest};
 
+use super::pods::Asked;
 use super::series::Observation;
 use crate::prometheus::{Answer, Error, Prometheus};
 
@@ -17,12 +19,15 @@ fn preset(signal: Signal) -> (&'static str, &'static [&'static str]) {
     }
 }
 
-/// What Prometheus has on one soak; each signal is asked for once, however many criteria are about it.
+/// What a criterion is judged on, or one sentence that says why nothing can be.
+pub(super) type Usable = Result<Arc<Run>, String>;
+
+/// What Prometheus has on one soak; what is measured in pods is asked for once, however many criteria are about it.
 pub(super) struct Signals<'a> {
     pub(super) test: &'a SoakTest,
     pub(super) observation: &'a Observation,
     pub(super) prometheus: &'a Prometheus,
-    known: Vec<(Signal, Arc<Run>)>,
+    known: Vec<(Measured, Usable)>,
 }
 
 impl<'a> Signals<'a> {
@@ -40,48 +45,79 @@ impl<'a> Signals<'a> {
     }
 
     /// The run that the criterion is judged on.
-    pub(super) async fn run(&mut self, kind: &CriterionKind) -> Result<Arc<Run>, Error> {
+    pub(super) async fn run(&mut self, kind: &CriterionKind) -> Result<Usable, Error> {
         let Self {
             test,
             observation,
             prometheus,
             ..
         } = *self;
-        match kind.source() {
-            Source::Signal(signal) => self.of(signal).await,
-            Source::Counter(query) => of_counter(test, query, observation, prometheus)
-                .await
-                .map(Arc::new),
-            Source::Query(query) => of_query(test, query, observation, prometheus)
-                .await
-                .map(Arc::new),
-            Source::Events => Ok(Arc::new(observation.run(test))),
-        }
+        let run = match kind.source() {
+            Source::Pods(of) => return self.of(of).await,
+            Source::Counter(query) => match Selector::of(query) {
+                Some(selector) => of_counter(test, selector, observation, prometheus).await?,
+                None => {
+                    return Ok(Err(format!(
+                        "`{query}` is no plain selector of a counter: leave nothing but its name and matchers, such as `soak_sim_messages_lost_total`."
+                    )));
+                }
+            },
+            Source::Query(query) => of_query(test, query, observation, prometheus).await?,
+            Source::Events => observation.run(test),
+        };
+        Ok(Ok(Arc::new(run)))
     }
 
-    /// The samples of a signal as they were scraped, from the beginning of warm-up to the end of settling.
-    pub(super) async fn of(&mut self, signal: Signal) -> Result<Arc<Run>, Error> {
-        if let Some((_, run)) = self.known.iter().find(|(known, _)| *known == signal) {
+    /// What is measured in pods, from the beginning of warm-up to the end of settling: samples as they were scraped, or
+    /// values at every step where it is no plain selector.
+    pub(super) async fn of(&mut self, of: &Measured) -> Result<Usable, Error> {
+        if let Some((_, run)) = self.known.iter().find(|(known, _)| known == of) {
             return Ok(run.clone());
         }
+        let usable = match of {
+            Measured::Signal(signal) => Ok(self.of_signal(*signal).await?),
+            Measured::Query(query) => self.of_pods(query).await?,
+        };
+        let usable = usable.map(Arc::new);
+        self.known.push((of.clone(), usable.clone()));
+        Ok(usable)
+    }
+
+    async fn of_signal(&self, signal: Signal) -> Result<Run, Error> {
         let (metric, labels) = preset(signal);
         let selector = format!("{metric}{{{}}}", self.observation.matchers(self.test));
         let answer = scraped(self.test, &selector, self.observation, self.prometheus).await?;
         let mut run = self.observation.run(self.test);
         self.observation.split(answer, labels, &mut run);
-        let run = Arc::new(run);
-        self.known.push((signal, run.clone()));
         Ok(run)
+    }
+
+    async fn of_pods(&self, query: &str) -> Result<Result<Run, String>, Error> {
+        let (test, observation) = (self.test, self.observation);
+        let answer = if let Some(selector) = Selector::of(query) {
+            let selector = selector.narrowed(&observation.matchers(test));
+            scraped(test, &selector, observation, self.prometheus).await?
+        } else {
+            let step = test.spec.metrics.step.duration();
+            let (from, to) = (observation.from, observation.settled);
+            self.prometheus.range(query, from, to, step).await?
+        };
+        let asked = Asked {
+            query,
+            url: self.prometheus.url(),
+            namespace: &test.namespace().unwrap_or_default(),
+        };
+        Ok(asked.run(answer, observation, test))
     }
 }
 
 async fn of_counter(
     test: &SoakTest,
-    query: &str,
+    selector: Selector<'_>,
     observation: &Observation,
     prometheus: &Prometheus,
 ) -> Result<Run, Error> {
-    let selector = narrowed(query, &observation.matchers(test));
+    let selector = selector.narrowed(&observation.matchers(test));
     let answer = scraped(test, &selector, observation, prometheus).await?;
     let labels: BTreeSet<String> = answer
         .series
@@ -169,36 +205,101 @@ pub(super) async fn last_value(
         .map(|sample| sample.v))
 }
 
-/// The selector with more matchers; what is no plain selector is left to Prometheus to refuse.
-fn narrowed(selector: &str, matchers: &str) -> String {
-    match selector
-        .trim()
-        .strip_suffix('}')
-        .and_then(|open| open.split_once('{'))
-    {
-        Some((name, own)) => {
-            let own = own.trim().trim_end_matches(',');
-            let comma = if own.is_empty() { "" } else { "," };
-            format!("{}{{{own}{comma}{matchers}}}", name.trim())
-        }
-        None => format!("{}{{{matchers}}}", selector.trim()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Mutex;
 
-    #[test]
-    fn a_selector_is_narrowed_with_and_without_matchers_of_its_own() {
-        assert_eq!(narrowed("lost_total", "pod=\"a\""), "lost_total{pod=\"a\"}");
-        assert_eq!(
-            narrowed("lost_total{}", "pod=\"a\""),
-            "lost_total{pod=\"a\"}"
-        );
-        assert_eq!(
-            narrowed(" lost_total{ x=\"}\", } ", "pod=\"a\""),
-            "lost_total{x=\"}\",pod=\"a\"}"
-        );
+    use axum::Router;
+    use axum::http::Uri;
+    use serde_json::json;
+
+    use super::*;
+    use crate::judge::testing::{WORKERS, observation, series, test};
+    use crate::prometheus::Series;
+
+    /// A Prometheus that answers every query with the same series, and keeps what it was asked.
+    async fn serve(answer: Vec<Series>) -> (Prometheus, Arc<Mutex<Vec<(String, String)>>>) {
+        let asked: Arc<Mutex<Vec<_>>> = Arc::default();
+        let keep = asked.clone();
+        let matrix: Vec<_> = answer
+            .into_iter()
+            .map(|series| {
+                let values = series.samples.iter().map(|s| json!([s.t, s.v.to_string()]));
+                json!({"metric": series.labels, "values": values.collect::<Vec<_>>()})
+            })
+            .collect();
+        let body = json!({"status": "success", "data": {"resultType": "matrix", "result": matrix}});
+        let router = Router::new().fallback(move |uri: Uri| async move {
+            let mut pairs = uri.query().unwrap_or_default().split('&');
+            let query = pairs.find_map(|pair| pair.strip_prefix("query="));
+            let seen = (uri.path().to_owned(), query.unwrap_or_default().to_owned());
+            keep.lock().expect("no panic").push(seen);
+            body.to_string()
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async { axum::serve(listener, router).await });
+        // Another test may have installed it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = crate::prometheus::http_client().expect("a client");
+        (Prometheus::open(&url, &http).expect("a URL"), asked)
+    }
+
+    fn of_query(query: &str) -> Measured {
+        Measured::Query(query.to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_query_is_narrowed_and_asked_once_however_many_criteria_are_about_it() {
+        let (prometheus, asked) = serve(vec![series(&[("pod", WORKERS[0])], 1.0)]).await;
+        let test = test();
+        let observation = observation(&test);
+        let mut signals = Signals::new(&test, &observation, &prometheus);
+        let of = of_query("go_goroutines{a=\"b\"}");
+        let first = signals.of(&of).await.expect("an answer").expect("a run");
+        let seen = asked.lock().expect("no panic").clone();
+        // How many series there are, then their samples.
+        assert_eq!(seen.len(), 2, "{seen:?}");
+        for (path, query) in &seen {
+            assert_eq!(path, "/api/v1/query");
+            assert!(
+                query.contains("go_goroutines%7Ba%3D%22b%22%2Cnamespace%3D%22soak%22%2Cpod%3D%7E"),
+                "{query}"
+            );
+        }
+        let second = signals.of(&of).await.expect("an answer").expect("a run");
+        assert!(Arc::ptr_eq(&first, &second));
+        assert_eq!(asked.lock().expect("no panic").len(), 2);
+    }
+
+    #[tokio::test]
+    async fn an_expression_is_evaluated_as_it_is_and_its_problem_is_found_once() {
+        let (prometheus, asked) = serve(vec![series(&[], 1.0)]).await;
+        let test = test();
+        let observation = observation(&test);
+        let mut signals = Signals::new(&test, &observation, &prometheus);
+        for _ in 0..2 {
+            let usable = signals.of(&of_query("sum(up)")).await.expect("an answer");
+            let problem = usable.expect_err("no pod label");
+            assert!(problem.contains("`sum(up)` yields series without a pod label"));
+        }
+        let seen = asked.lock().expect("no panic").clone();
+        let wanted = ("/api/v1/query_range".to_owned(), "sum%28up%29".to_owned());
+        assert_eq!(seen, [wanted]);
+    }
+
+    #[tokio::test]
+    async fn a_counter_that_is_no_selector_is_told_so_before_anybody_is_asked() {
+        let (prometheus, asked) = serve(Vec::new()).await;
+        let test = test();
+        let observation = observation(&test);
+        let mut signals = Signals::new(&test, &observation, &prometheus);
+        let increase = json!({"name": "loss", "increase": {"query": "sum(lost_total)"}});
+        let criterion: soak_api::Criterion = serde_json::from_value(increase).expect("a criterion");
+        let usable = signals.run(&criterion.kind().expect("a kind")).await;
+        let problem = usable.expect("no need to ask").expect_err("no selector");
+        assert!(problem.contains("`sum(lost_total)` is no plain selector"));
+        assert!(asked.lock().expect("no panic").is_empty());
     }
 }

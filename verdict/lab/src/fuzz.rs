@@ -144,7 +144,7 @@ fn answer(number: u64, input: Input) -> Answer {
             let (criterion, run) = *input;
             let judgement = judge(&criterion, &run);
             check(&judgement, run.gaps.is_empty());
-            if let (CriterionKind::Growth(_) | CriterionKind::Trend(_), Outcome::Passed) =
+            if let (CriterionKind::Growth(..) | CriterionKind::Trend(..), Outcome::Passed) =
                 (&criterion, judgement.outcome)
             {
                 let high = judgement.interval.map(|interval| interval.high);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use soak_verdict::{
-    ChaosEvent, Component, CriterionKind, Delta, Growth, IncarnationSeries, Increase, Quantity,
-    Recovery, Run, Sample, Signal, Span, Threshold, Trend, Window,
+    ChaosEvent, Component, CriterionKind, Delta, Growth, IncarnationSeries, Increase, Measured,
+    Quantity, Recovery, Run, Sample, Signal, Span, Threshold, Trend, Window,
 };
 
 use crate::dice::Dice;
@@ -34,6 +34,14 @@ const NUMBERS: &[f64] = &[
     1e-9,
     1_700_000_000.0,
     1e18,
+];
+
+const QUERIES: &[&str] = &[
+    "go_goroutines",
+    "rss_bytes{a=\"b\"}",
+    "sum by (pod) (x)",
+    "{",
+    "",
 ];
 
 const QUANTITIES: &[&str] = &[
@@ -132,23 +140,39 @@ pub(crate) fn criterion(dice: &mut Dice) -> CriterionKind {
         1 => Span::from_milliseconds(dice.one_of(&[0, 1, u64::MAX])),
         _ => Span::from_seconds(dice.one_of(&[3_600, 86_400])),
     };
-    let signal = dice.one_of(&[Signal::Tasks, Signal::Memory]);
+    let of = match dice.below(4) {
+        0 | 1 => Measured::Signal(Signal::Tasks),
+        2 => Measured::Signal(Signal::Memory),
+        _ => Measured::Query(dice.one_of(QUERIES).to_owned()),
+    };
+    let (signal, query) = match &of {
+        Measured::Signal(signal) => (Some(*signal), None),
+        Measured::Query(query) => (None, Some(query.clone())),
+    };
     match dice.below(9) {
-        0..=2 => CriterionKind::Growth(Growth {
-            signal,
-            max_percent: dice.chance(0.7).then(|| limit(dice)),
-            max_absolute: if dice.chance(0.5) {
-                quantity(dice)
-            } else {
-                None
+        0..=2 => CriterionKind::Growth(
+            of,
+            Growth {
+                signal,
+                query,
+                max_percent: dice.chance(0.7).then(|| limit(dice)),
+                max_absolute: if dice.chance(0.5) {
+                    quantity(dice)
+                } else {
+                    None
+                },
             },
-        }),
-        3 | 4 => CriterionKind::Trend(Trend {
-            signal,
-            horizon: span(dice),
-            max_percent: limit(dice),
-            window: dice.chance(0.3).then(|| span(dice)),
-        }),
+        ),
+        3 | 4 => CriterionKind::Trend(
+            of,
+            Trend {
+                signal,
+                query,
+                horizon: span(dice),
+                max_percent: limit(dice),
+                window: dice.chance(0.3).then(|| span(dice)),
+            },
+        ),
         5 => CriterionKind::Increase(Increase {
             query: "lost_total".to_owned(),
             max: limit(dice),
@@ -166,11 +190,15 @@ pub(crate) fn criterion(dice: &mut Dice) -> CriterionKind {
             max: span(dice),
             percentile: limit(dice),
         }),
-        _ => CriterionKind::Delta(Delta {
-            signal,
-            within: quantity(dice)
-                .unwrap_or_else(|| "5".parse().unwrap_or_else(|_| unreachable!())),
-        }),
+        _ => CriterionKind::Delta(
+            of,
+            Delta {
+                signal,
+                query,
+                within: quantity(dice)
+                    .unwrap_or_else(|| "5".parse().unwrap_or_else(|_| unreachable!())),
+            },
+        ),
     }
 }
 
@@ -267,6 +295,7 @@ fn plausible(dice: &mut Dice) -> Run {
         }],
         series,
         events,
+        left_out: Vec::new(),
         gaps: Vec::new(),
     }
 }
@@ -464,20 +493,20 @@ fn text(dice: &mut Dice) -> String {
     }
     if dice.chance(0.5) {
         let criterion = match criterion(dice) {
-            CriterionKind::Growth(growth) => format!(
+            CriterionKind::Growth(_, growth) => format!(
                 "\"growth\":{{\"signal\":\"Tasks\",\"maxPercent\":{}}}",
                 growth
                     .max_percent
                     .filter(|limit| limit.is_finite())
                     .unwrap_or(5.0)
             ),
-            CriterionKind::Delta(_) => "\"delta\":{\"signal\":\"Tasks\",\"within\":5}".to_owned(),
+            CriterionKind::Delta(..) => "\"delta\":{\"signal\":\"Tasks\",\"within\":5}".to_owned(),
             CriterionKind::Threshold(_) => {
                 "\"threshold\":{\"query\":\"q\",\"max\":5,\"over\":\"p9\"}".to_owned()
             }
             CriterionKind::Recovery(_) => "\"recovery\":{\"max\":\"15s\"}".to_owned(),
             CriterionKind::Increase(_) => "\"increase\":{\"query\":\"q\"}".to_owned(),
-            CriterionKind::Trend(_) => {
+            CriterionKind::Trend(..) => {
                 "\"trend\":{\"signal\":\"Tasks\",\"horizon\":\"1h\",\"window\":\"10m\"}".to_owned()
             }
         };
