@@ -18,6 +18,7 @@ mod criterion;
 mod delta;
 mod early;
 mod evidence;
+mod fitted;
 mod floor;
 mod growth;
 mod increase;

@@ -127,6 +127,11 @@ impl Noise {
         candidates
     }
 
+    /// Whether the level wanders about as slowly as the window is long, or slower.
+    pub(crate) fn wanders(self) -> bool {
+        self.memory > 0.3 && self.independent < self.wander
+    }
+
     /// How much of a wander is left at each point of one incarnation of what it was at the point before.
     pub(crate) fn kept(self, points: &[Point]) -> Vec<f64> {
         let gaps = points.windows(2).map(|pair| pair[1].x - pair[0].x);
