@@ -428,7 +428,7 @@ fn undecided(
     let interval = worst.interval?;
     (worst.outcome == Outcome::Inconclusive).then_some(Undecided {
         estimate: worst.estimate?,
-        half_width: (interval.high - interval.low) / 2.0,
+        interval,
         limit: worst.bound.limit,
         window_seconds: evidence.window.end - evidence.window.start,
         between: fit.between,

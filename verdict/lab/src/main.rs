@@ -143,7 +143,18 @@ fn examine(kind: usize, seed: u64, leak: bool, options: &Options) -> Case {
         .filter(|seconds| options.follow_advice && seconds + scene.warm_up < LONGEST_RERUN)
         .map(|seconds| {
             let longer = scene.for_longer(seconds + scene.warm_up);
-            longer.record(&mut dice).0.judge().outcome != Outcome::Inconclusive
+            let again = longer.record(&mut dice).0.judge();
+            if options.verbose {
+                println!(
+                    "{} seed {seed} leak {leak} advised {:.1}h came out {:?}: {} AFTER {}",
+                    KINDS[kind].name,
+                    seconds / 3_600.0,
+                    again.outcome,
+                    again.criteria[0].judgement.sentence,
+                    judged.sentence,
+                );
+            }
+            again.outcome != Outcome::Inconclusive
         });
     let wrong = matches!(
         (leak, outcome),
