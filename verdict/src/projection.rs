@@ -18,7 +18,7 @@ pub(crate) fn course(fit: &Fit) -> Course {
     let levels_off = sign_of(&|form| matches!(form, Form::Settling(_)));
     let turns = sign_of(&|form| matches!(form, Form::Bend | Form::Hinge(_)));
     let steps = sign_of(&|form| form.steps() || matches!(form, Form::StepOf(..)));
-    let cycles = sign_of(&|form| matches!(form, Form::Cycle(_)));
+    let cycles = sign_of(&|form| matches!(form, Form::Cycle(_) | Form::Day(_)));
     match (levels_off, turns, steps, cycles) {
         (Some(sign), ..) if sign > 0.0 && !grows => Course::Saturating,
         (_, Some(sign), ..) if sign > 0.0 && grows => Course::Accelerating,

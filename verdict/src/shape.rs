@@ -22,6 +22,8 @@ pub(crate) enum Form {
     Settling(f64),
     /// Load that comes and goes, with this many cycles in the window.
     Cycle(f64),
+    /// The load of a day, with this many days in the window: a cycle of which the length is known.
+    Day(f64),
 }
 
 /// What is asked of a fit: over which stretch growth is reported.
@@ -66,7 +68,7 @@ impl Form {
     /// How many coefficients it has.
     pub(crate) fn columns(self) -> usize {
         match self {
-            Self::Cycle(_) | Self::Settling(_) => 2,
+            Self::Cycle(_) | Self::Day(_) | Self::Settling(_) => 2,
             _ => 1,
         }
     }
@@ -85,7 +87,7 @@ impl Form {
                 let left = (-point.age / pace).exp();
                 row.extend([-left, -PACE_DOUBT * point.age / pace * left]);
             }
-            Self::Cycle(count) => {
+            Self::Cycle(count) | Self::Day(count) => {
                 let (sin, cos) = (TAU * count * point.x).sin_cos();
                 row.extend([sin, cos]);
             }
@@ -97,7 +99,7 @@ impl Form {
     /// incarnation at the window's end, in windows since it was first looked at.
     pub(crate) fn growth(self, reach: Reach, age: f64, row: &mut Vec<f64>) {
         match (self, reach) {
-            (Self::Cycle(_), _) => row.extend([0.0, 0.0]),
+            (Self::Cycle(_) | Self::Day(_), _) => row.extend([0.0, 0.0]),
             (Self::Bend, Reach::Window) => row.push(-1.0),
             (Self::Hinge(at), Reach::Window) => row.push(-at),
             (Self::Hinge(_), Reach::Ahead(_)) | (Self::Step(_), Reach::Window) => row.push(1.0),
@@ -121,7 +123,7 @@ impl Form {
     /// The same form a little earlier and later, slower and quicker: half of the way to its neighbours at `share` 1.
     pub(crate) fn moved(self, share: f64) -> Vec<Self> {
         match self {
-            Self::Bend | Self::Step(_) | Self::StepOf(..) => Vec::new(),
+            Self::Bend | Self::Step(_) | Self::StepOf(..) | Self::Day(_) => Vec::new(),
             Self::Hinge(at) => [-1.0, 1.0]
                 .map(|way| Self::Hinge((at + way * share * 0.08).clamp(-0.9, -0.1)))
                 .to_vec(),
@@ -221,7 +223,7 @@ pub(crate) fn candidates(
         CHANCE_OF_CYCLE,
         looked_at.min(20),
     );
-    let day = day.filter(|count| *count < SLOW_CYCLES[0]).map(Form::Cycle);
+    let day = day.filter(|count| *count < SLOW_CYCLES[0]).map(Form::Day);
     add(day.into_iter().collect(), CHANCE_OF_DAY, 1);
     add(
         strongest(quick, &residuals, CYCLES_TRIED, 0.6),
@@ -273,7 +275,7 @@ fn strongest(forms: Vec<Form>, residuals: &[Residual<'_>], most: usize, apart: f
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
     let place = |form: Form| match form {
         Form::Step(at) | Form::StepOf(_, at) | Form::Hinge(at) => at,
-        Form::Cycle(count) => count,
+        Form::Cycle(count) | Form::Day(count) => count,
         Form::Settling(pace) => pace,
         Form::Bend => 0.0,
     };
@@ -325,4 +327,25 @@ fn explained(form: Form, residuals: &[Residual<'_>]) -> f64 {
         .filter(|(zz, _)| *zz > 1e-9)
         .map(|(zz, zy)| zy * zy / zz)
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_a_day_is_known_and_not_searched_for() {
+        let point = |i: u32| Point {
+            x: f64::from(i) / 20.0 - 1.0,
+            y: f64::from(i % 3),
+            age: f64::from(i) / 20.0,
+            weight: 1.0,
+        };
+        let track: Vec<Point> = (0..20).map(point).collect();
+        let found = candidates(&[track], Reach::Window, Some(0.25), None);
+        assert!(found.iter().any(|one| one.form == Form::Day(0.25)));
+        assert!(!found.iter().any(|one| one.form == Form::Cycle(0.25)));
+        assert!(Form::Day(0.25).moved(1.0).is_empty());
+        assert!(!Form::Cycle(0.5).moved(1.0).is_empty());
+    }
 }

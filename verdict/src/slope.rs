@@ -26,6 +26,12 @@ const MOST_FORMS: usize = 4;
 /// A form that moves the signal by less than this share of its whole movement says nothing of its course.
 const SLIGHT: f64 = 0.05;
 
+/// Forms are moved by no less than this share of the way to their neighbours.
+const FINEST_MOVE: f64 = 0.01;
+
+/// And only where that makes them likelier by so many nats: less is rounding, and moves no estimate.
+const LEAST_GAIN: f64 = 1e-3;
+
 /// A model this many nats below the best is left out of the final mixture.
 const FAR_BELOW: f64 = 8.0;
 
@@ -208,8 +214,11 @@ impl Problem {
                 .filter(|(_, found)| *found > evidence);
             judged.extend(tried);
             let Some(found) = likeliest else { break };
-            (best, evidence) = self.refined(found, &noises);
-            judged.push((best.clone(), evidence));
+            let refined = self.refined(found.clone(), &noises);
+            if refined.0.forms != found.0.forms {
+                judged.push(refined.clone());
+            }
+            (best, evidence) = refined;
         }
         judged.retain(|(_, found)| *found > evidence - FAR_BELOW);
         judged.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -217,25 +226,52 @@ impl Problem {
         judged.into_iter().map(|(model, _)| model).collect()
     }
 
-    /// The model with the instant, pace or count of its last form moved to where it is likeliest.
-    fn refined(&self, (mut best, mut evidence): (Model, f64), noises: &[Noise]) -> (Model, f64) {
-        for halving in 0..3 {
-            let Some(last) = best.forms.last().copied() else {
+    /// The model with the instants, paces and counts of its forms moved to where they are likeliest: what a form misses
+    /// by a little would be taken for another form, or for a wander.
+    ///
+    /// One noise, the likeliest, is enough to tell; it is looked for again once the first moves are made.
+    fn refined(&self, found: (Model, f64), noises: &[Noise]) -> (Model, f64) {
+        let mut best = found.0.clone();
+        for share in [1.0, 0.25] {
+            let Some(noise) = self.likeliest_noise(&best, noises) else {
                 break;
             };
-            let moved = last.moved(0.5_f64.powi(halving)).into_iter().map(|form| {
-                let mut model = best.clone();
-                model.forms.pop();
-                model.forms.push(form);
-                model
-            });
-            let tried = self.judged(moved.collect(), noises);
-            let likeliest = tried.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-            if let Some(found) = likeliest.filter(|(_, found)| *found > evidence) {
-                (best, evidence) = found;
+            let Some((_, mut evidence)) = self.judged(vec![best.clone()], &[noise]).pop() else {
+                break;
+            };
+            for place in (0..best.forms.len()).rev() {
+                let mut share = share;
+                while share > FINEST_MOVE {
+                    let moved = best.forms[place].moved(share).into_iter().map(|form| {
+                        let mut model = best.clone();
+                        model.forms[place] = form;
+                        model
+                    });
+                    let tried = self.judged(moved.collect(), &[noise]);
+                    let likeliest = tried.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+                    match likeliest.filter(|(_, found)| *found > evidence + LEAST_GAIN) {
+                        Some(better) => (best, evidence) = better,
+                        None => share /= 2.0,
+                    }
+                }
             }
         }
-        (best, evidence)
+        self.judged(vec![best], noises)
+            .pop()
+            .filter(|(_, evidence)| *evidence > found.1)
+            .unwrap_or(found)
+    }
+
+    fn likeliest_noise(&self, model: &Model, noises: &[Noise]) -> Option<Noise> {
+        let mut likeliest: Option<(Noise, f64)> = None;
+        let asked = (self.reach, self.oldest);
+        let models = std::slice::from_ref(model);
+        each_fit(&self.tracks, asked, models, noises, |_, noise, fitted| {
+            if likeliest.is_none_or(|(_, best)| fitted.log_likelihood > best) {
+                likeliest = Some((noise, fitted.log_likelihood));
+            }
+        });
+        likeliest.map(|(noise, _)| noise)
     }
 
     /// Each model that can be fitted, with the logarithm of its evidence over all noises.
@@ -350,4 +386,49 @@ fn usual_spacing(tracks: &[Vec<Point>]) -> Option<f64> {
             .flat_map(|track| track.windows(2).map(|pair| pair[1].x - pair[0].x))
             .collect(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::TAU;
+
+    use super::*;
+
+    const SEARCH: Search = Search {
+        reach: Reach::Window,
+        day: None,
+        hinge: None,
+    };
+
+    /// Pods over one window, each with a trace of noise: `level` is of a pod and an instant.
+    fn pods(count: usize, level: impl Fn(usize, f64) -> f64) -> Vec<Vec<Point>> {
+        let rough = |i: usize| ((i * 7_919 % 101) as f64 / 101.0 - 0.5) * 0.01;
+        let pod = |pod: usize| {
+            let point = |i: usize| {
+                let x = i as f64 / 48.0 - 1.0;
+                Point {
+                    x,
+                    y: level(pod, x) + rough(pod * 48 + i),
+                    age: x + 1.0,
+                    weight: 1.0,
+                }
+            };
+            (0..48).map(point).collect()
+        };
+        (0..count).map(pod).collect()
+    }
+
+    #[test]
+    fn every_form_is_moved_to_where_it_is_likeliest() {
+        let waves = |_, x: f64| (TAU * 2.11 * x).sin() + 0.6 * (TAU * 5.39 * x).sin();
+        let fit = fit(&pods(3, waves), &SEARCH).expect("there is a fit");
+        for count in [2.11, 5.39] {
+            let hit = |form: &Form| matches!(form, Form::Cycle(at) if (at - count).abs() < 0.01);
+            assert!(
+                fit.forms.iter().any(|(form, _)| hit(form)),
+                "{:?}",
+                fit.forms
+            );
+        }
+    }
 }
