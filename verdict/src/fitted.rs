@@ -2,9 +2,14 @@
 //! on columns that were whitened and had the levels taken out, see [`crate::noise`]. Which sets are tried, and what is
 //! made of all of them, is in [`crate::slope`].
 
+use std::borrow::Cow;
+
 use crate::noise::{Layout, Noise, Point, Products, SHAPES, TIME, VALUE};
 use crate::shape::{Form, Reach};
 use crate::student::Part;
+
+/// Of values that were scaled to one: noise of a smaller variance is rounding, and says nothing of incarnations.
+const LEAST_VARIANCE: f64 = 1e-12;
 
 /// A set of forms, and the logarithm of the chance that just these are at work.
 #[derive(Clone, Debug)]
@@ -45,17 +50,16 @@ pub(crate) fn each_fit(
             .zip(&rows)
             .map(|((track, kept), rows)| noise.products(track, kept, rows, design.layout))
             .collect();
-        let mut total = Products::zero(design.layout);
-        for one in &products {
-            total.add(one);
-        }
+        let Some(total) = Products::sum(&products) else {
+            return;
+        };
         let whitened = Whitened {
             tracks,
-            products: &products,
-            total: &total,
+            products: Cow::Borrowed(&products),
+            total: Cow::Borrowed(&total),
         };
         for (index, asked) in asked.iter().enumerate() {
-            if let Some(fitted) = Fitted::of(whitened, asked) {
+            if let Some(fitted) = Fitted::of(&whitened, asked) {
                 take(index, *noise, fitted);
             }
         }
@@ -117,14 +121,15 @@ impl Design {
 }
 
 /// The tracks under one assumption about the noise.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Whitened<'p> {
     tracks: &'p [Vec<Point>],
-    products: &'p [Products],
-    total: &'p Products,
+    products: Cow<'p, [Products]>,
+    total: Cow<'p, Products>,
 }
 
 /// What is asked of one model: the columns of its forms, and what a unit of each adds to growth.
+#[derive(Clone)]
 struct Asked {
     columns: Vec<usize>,
     growth: Vec<f64>,
@@ -144,10 +149,12 @@ impl Asked {
             columns.extend(known.map_or(0..0, |(_, first)| *first..first + form.columns()));
             form.growth(reach, oldest, &mut growth);
         }
+        Self::in_layout(design.layout, columns, growth, model.log_chance)
+    }
+
+    fn in_layout(layout: Layout, columns: Vec<usize>, growth: Vec<f64>, log_chance: f64) -> Self {
         let with = |other: usize| {
-            let places = columns
-                .iter()
-                .map(|column| design.layout.place(other, *column));
+            let places = columns.iter().map(|column| layout.place(other, *column));
             places.collect::<Vec<usize>>()
         };
         Self {
@@ -155,34 +162,62 @@ impl Asked {
             with_value: with(VALUE),
             with_each_other: (0..columns.len())
                 .flat_map(|i| (0..=i).map(move |j| (i, j)))
-                .map(|(i, j)| design.layout.place(columns[i], columns[j]))
+                .map(|(i, j)| layout.place(columns[i], columns[j]))
                 .collect(),
-            log_chance: model.log_chance,
+            log_chance,
             growth,
             columns,
         }
+    }
+
+    /// The same where there are no columns but these.
+    fn alone(&self) -> Self {
+        let layout = Layout::of_all(SHAPES + self.columns.len());
+        let columns = (SHAPES..layout.columns).collect();
+        Self::in_layout(layout, columns, self.growth.clone(), self.log_chance)
     }
 }
 
 /// The fit of one model under one assumption about the noise, as far as it tells how likely both are.
 pub(crate) struct Fitted<'p> {
     whitened: Whitened<'p>,
-    asked: &'p Asked,
+    asked: Cow<'p, Asked>,
     joint: Joint,
     own: Vec<Own>,
     freedom: f64,
     variance: f64,
     spread: f64,
     pub(crate) log_likelihood: f64,
+    /// The fit with the same course in every incarnation, where this one has a factor for each.
+    alike: Option<Box<Self>>,
 }
 
 impl<'p> Fitted<'p> {
-    fn of(whitened: Whitened<'p>, asked: &'p Asked) -> Option<Self> {
+    /// With the forms as large in every incarnation, or with each by a factor of its own where the data ask for that.
+    fn of(whitened: &Whitened<'p>, asked: &'p Asked) -> Option<Self> {
+        let alike = Self::alike(whitened.clone(), Cow::Borrowed(asked))?;
+        let Some(unlike) = alike.unlike() else {
+            return Some(alike);
+        };
+        // A variance more that is fitted to the incarnations (Schwarz, 1978).
+        let price = (whitened.tracks.len() as f64).ln() / 2.0;
+        if unlike.log_likelihood - price > alike.log_likelihood {
+            Some(Self {
+                log_likelihood: unlike.log_likelihood - price,
+                alike: Some(Box::new(alike)),
+                ..unlike
+            })
+        } else {
+            Some(alike)
+        }
+    }
+
+    fn alike(whitened: Whitened<'p>, asked: Cow<'p, Asked>) -> Option<Self> {
         let Whitened {
             tracks,
             products,
             total,
-        } = whitened;
+        } = &whitened;
         let coefficients = asked.columns.len() as f64;
         let all_freedom: f64 = tracks.iter().map(|track| track.len() as f64 - 2.0).sum();
         let freedom = all_freedom - coefficients;
@@ -194,19 +229,19 @@ impl<'p> Fitted<'p> {
         let own_fits = |joint: &Joint| -> (Vec<Own>, f64) {
             let own: Vec<Own> = products
                 .iter()
-                .map(|products| Own::fit(products, &joint.forms, asked))
+                .map(|products| Own::fit(products, &joint.forms, &asked))
                 .collect();
             let squares = own.iter().map(|own| own.squares).sum::<f64>() + rounding;
             (own, squares)
         };
-        let mut joint = Joint::solve(total, asked, 0.0)?;
+        let mut joint = Joint::solve(total, &asked, 0.0)?;
         let (mut own, mut squares) = own_fits(&joint);
         let mut log_evidence = asked.log_chance;
         if coefficients > 0.0 {
             // The coefficients of forms are about as large as the signal's whole movement, which was scaled to one:
             // huge ones that cancel each other explain anything and mean nothing.
             let ridge = squares / freedom;
-            joint = Joint::solve(total, asked, ridge)?;
+            joint = Joint::solve(total, &asked, ridge)?;
             (own, squares) = own_fits(&joint);
             squares += ridge * joint.forms.iter().map(|value| value * value).sum::<f64>();
             log_evidence -= joint.log_occam(total, ridge);
@@ -224,71 +259,129 @@ impl<'p> Fitted<'p> {
             variance,
             spread,
             log_likelihood,
+            alike: None,
         })
         .filter(|fitted| fitted.log_likelihood.is_finite())
     }
 
+    /// The same course, larger in some incarnations than in others: a big pod has a big cache, takes much of the load, and
+    /// leaks much. Each takes the whole course times a factor around one. Its variance is estimated by moments
+    /// (`DerSimonian` and Laird, 1986) of what differs beside a level and a slope of each; `None` where there is none
+    /// beyond what noise explains.
+    fn unlike(&self) -> Option<Self> {
+        let count = self.own.len() as f64;
+        if count < 2.0 || self.joint.forms.is_empty() {
+            return None;
+        }
+        let shares = self.whitened.products.iter();
+        let shares: Vec<(f64, f64)> = shares.map(|one| self.share_of_forms(one)).collect();
+        let information: f64 = shares.iter().map(|(own, _)| own).sum();
+        let unevenness: f64 = shares.iter().map(|(own, _)| own * own).sum();
+        let explained: f64 = shares.iter().map(|(_, gain)| gain).sum();
+        let squares: f64 = self.own.iter().map(|own| own.squares).sum();
+        let variance = (squares - explained) / (self.freedom - count);
+        let excess = explained - (count - 1.0) * variance;
+        let divisor = information - unevenness / information;
+        // One incarnation by itself has nobody to differ from.
+        let several = divisor > 1e-3 * information;
+        if !(variance > LEAST_VARIANCE && excess > 0.0 && several) {
+            return None;
+        }
+        // No factor is off by more than the whole form.
+        let ratio = (excess / divisor).min(1.0) / variance;
+        let course: Vec<f64> = [self.joint.slope, 0.0]
+            .into_iter()
+            .chain(self.joint.forms.iter().copied())
+            .collect();
+        let products: Vec<Products> = self
+            .whitened
+            .products
+            .iter()
+            .map(|products| products.loosened(&self.asked.columns, &course, ratio))
+            .collect();
+        let total = Products::sum(&products)?;
+        let whitened = Whitened {
+            tracks: self.whitened.tracks,
+            products: Cow::Owned(products),
+            total: Cow::Owned(total),
+        };
+        Self::alike(whitened, Cow::Owned(self.asked.alone()))
+    }
+
+    /// How much one incarnation says about the size of its forms beside its own level and slope, and how many squares a
+    /// size of its own would explain.
+    fn share_of_forms(&self, products: &Products) -> (f64, f64) {
+        let own = FormsOf::incarnation(products, &self.joint.forms, &self.asked);
+        let time = products.of(TIME, TIME);
+        let information = own.itself - own.time.powi(2) / time;
+        // A course that is next to a straight line within a short life has no size.
+        if information <= 1e-6 * own.itself {
+            return (0.0, 0.0);
+        }
+        let slope = products.of(TIME, VALUE) - own.time;
+        let left = own.value - own.itself - own.time * slope / time;
+        (information, left * left / information)
+    }
+
     /// The growth of all incarnations together and of each.
     pub(crate) fn solution(self, noise: Noise) -> Solution {
-        let Self {
-            joint,
-            freedom,
-            variance,
-            ..
-        } = self;
-        let products = self.whitened.products;
-        let influence: f64 = products
+        let influence: f64 = self
+            .whitened
+            .products
             .iter()
-            .map(|products| joint.influence(products, self.asked).powi(2))
+            .map(|products| self.joint.influence(products, &self.asked).powi(2))
             .sum();
-        let within = variance * joint.growth_variance;
+        let within = self.variance * self.joint.growth_variance;
         let across = self.spread * influence;
         let across_freedom = (1.0 / influence - 1.0).max(1.0);
         let growth = Part {
             share: 1.0,
-            centre: joint.growth,
+            centre: self.joint.growth,
             scale: (within + across).sqrt(),
             freedom: (within + across).powi(2)
-                / (within.powi(2) / freedom + across.powi(2) / across_freedom),
+                / (within.powi(2) / self.freedom + across.powi(2) / across_freedom),
         };
-        let formed: f64 = joint
-            .forms
-            .iter()
-            .zip(&self.asked.growth)
-            .map(|(a, b)| a * b)
-            .sum();
-        let each = self
-            .own
-            .iter()
-            .zip(products)
-            .zip(self.whitened.tracks)
-            .map(|((own, products), track)| {
-                // The larger of its own noise and everybody's: a quiet stretch of one pod proves little, and neither do
-                // quiet neighbours of a noisy one.
-                let own_freedom = track.len() as f64 - 2.0;
-                let own_variance = own.squares / own_freedom;
-                let (larger, freedom) = if own_variance > variance {
-                    (own_variance, own_freedom)
-                } else {
-                    (variance, freedom)
-                };
-                let formed_variance = joint.formed_variance(products, self.asked);
-                Part {
-                    share: 1.0,
-                    centre: own.slope + formed,
-                    scale: (larger / own.information + variance * formed_variance).sqrt(),
-                    freedom,
-                }
-            })
-            .collect();
+        // What an incarnation does by its own factor is growth of its own.
+        let each = self.alike.as_deref().unwrap_or(&self).each();
         Solution {
             noise,
             log_likelihood: self.log_likelihood,
             growth,
             each,
             between: across / (within + across),
-            forms: joint.forms,
+            forms: self.joint.forms,
         }
+    }
+
+    /// The growth of each incarnation.
+    fn each(&self) -> Vec<Part> {
+        let products = self.whitened.products.iter();
+        let gains = self.joint.forms.iter().zip(&self.asked.growth);
+        let formed: f64 = gains.map(|(value, gain)| value * gain).sum();
+        let one = |((own, products), track): ((&Own, &Products), &Vec<Point>)| {
+            // The larger of its own noise and everybody's: a quiet stretch of one pod proves little, and neither do
+            // quiet neighbours of a noisy one.
+            let own_freedom = track.len() as f64 - 2.0;
+            let own_variance = own.squares / own_freedom;
+            let (larger, freedom) = if own_variance > self.variance {
+                (own_variance, own_freedom)
+            } else {
+                (self.variance, self.freedom)
+            };
+            let formed_variance = self.joint.formed_variance(products, &self.asked);
+            Part {
+                share: 1.0,
+                centre: own.slope + formed,
+                scale: (larger / own.information + self.variance * formed_variance).sqrt(),
+                freedom,
+            }
+        };
+        self.own
+            .iter()
+            .zip(products)
+            .zip(self.whitened.tracks)
+            .map(one)
+            .collect()
     }
 }
 
@@ -400,26 +493,44 @@ struct Own {
 impl Own {
     fn fit(products: &Products, forms: &[f64], asked: &Asked) -> Self {
         let information = products.of(TIME, TIME);
-        let mut formed = 0.0;
-        for (place, value) in asked.with_time.iter().zip(forms) {
-            formed += value * products.at(*place);
-        }
-        let sy = products.of(TIME, VALUE) - formed;
-        let mut yy = products.of(VALUE, VALUE);
-        let mut places = asked.with_each_other.iter();
-        for (index, (with_value, value)) in asked.with_value.iter().zip(forms).enumerate() {
-            yy -= 2.0 * value * products.at(*with_value);
-            for (factor, place) in forms[..index].iter().zip(&mut places) {
-                yy += 2.0 * value * factor * products.at(*place);
-            }
-            if let Some(place) = places.next() {
-                yy += value * value * products.at(*place);
-            }
-        }
+        let own = FormsOf::incarnation(products, forms, asked);
+        let sy = products.of(TIME, VALUE) - own.time;
+        let yy = products.of(VALUE, VALUE) - 2.0 * own.value + own.itself;
         Self {
             slope: sy / information,
             information,
             squares: (yy - sy * sy / information).max(0.0),
+        }
+    }
+}
+
+/// The products of what all forms do together in one incarnation: with time, with what was measured, with itself.
+struct FormsOf {
+    time: f64,
+    value: f64,
+    itself: f64,
+}
+
+impl FormsOf {
+    fn incarnation(products: &Products, forms: &[f64], asked: &Asked) -> Self {
+        let with = |places: &[usize]| -> f64 {
+            let each = places.iter().zip(forms);
+            each.map(|(place, value)| value * products.at(*place)).sum()
+        };
+        let mut itself = 0.0;
+        let mut places = asked.with_each_other.iter();
+        for (index, value) in forms.iter().enumerate() {
+            for (factor, place) in forms[..index].iter().zip(&mut places) {
+                itself += 2.0 * value * factor * products.at(*place);
+            }
+            if let Some(place) = places.next() {
+                itself += value * value * products.at(*place);
+            }
+        }
+        Self {
+            time: with(&asked.with_time),
+            value: with(&asked.with_value),
+            itself,
         }
     }
 }

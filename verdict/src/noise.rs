@@ -56,6 +56,14 @@ impl Layout {
         row * self.columns + first
     }
 
+    /// With every product of so many columns.
+    pub(crate) fn of_all(columns: usize) -> Self {
+        Self {
+            columns,
+            shared: columns,
+        }
+    }
+
     fn rows(self) -> usize {
         self.shared + if self.shared < self.columns { 2 } else { 0 }
     }
@@ -73,8 +81,8 @@ pub(crate) struct Products {
 }
 
 impl Products {
-    /// Nothing yet, to add others to.
-    pub(crate) fn zero(layout: Layout) -> Self {
+    /// Nothing yet, to add to.
+    fn zero(layout: Layout) -> Self {
         Self {
             layout,
             sums: vec![0.0; layout.rows() * layout.columns],
@@ -82,11 +90,46 @@ impl Products {
         }
     }
 
-    pub(crate) fn add(&mut self, other: &Self) {
-        for (sum, more) in self.sums.iter_mut().zip(&other.sums) {
-            *sum += more;
+    /// Those of all incarnations together; `None` of none.
+    pub(crate) fn sum(each: &[Self]) -> Option<Self> {
+        let mut total = Self::zero(each.first()?.layout);
+        for one in each {
+            for (sum, more) in total.sums.iter_mut().zip(&one.sums) {
+                *sum += more;
+            }
+            total.log_volume += one.log_volume;
         }
-        self.log_volume += other.log_volume;
+        Some(total)
+    }
+
+    /// Those of a few columns alone beside the instant and what was measured, where `course`, a sum of all columns from
+    /// the instant on with these weights, is taken by the incarnation times a random factor: `ratio` is the factor's
+    /// variance over that of the noise. (The covariance gains a product of one column with itself, so that its inverse
+    /// loses one: Sherman and Morrison, 1950.)
+    pub(crate) fn loosened(&self, columns: &[usize], course: &[f64], ratio: f64) -> Self {
+        let all: Vec<usize> = (LEVEL..SHAPES).chain(columns.iter().copied()).collect();
+        let layout = Layout::of_all(all.len());
+        let with: Vec<f64> = all
+            .iter()
+            .map(|a| {
+                let each = all[TIME..].iter().zip(course);
+                each.filter(|(_, weight)| **weight != 0.0)
+                    .map(|(b, weight)| weight * self.of(*a, *b))
+                    .sum()
+            })
+            .collect();
+        let itself: f64 = with[TIME..].iter().zip(course).map(|(a, b)| a * b).sum();
+        let growth = 1.0 + ratio * itself;
+        let mut loosened = Self::zero(layout);
+        for i in TIME..all.len() {
+            for j in i..all.len() {
+                let product = self.of(all[i], all[j]) - ratio / growth * with[i] * with[j];
+                loosened.sums[layout.place(i, j)] = product;
+            }
+        }
+        let time = loosened.of(TIME, TIME) / self.of(TIME, TIME);
+        loosened.log_volume = self.log_volume + 0.5 * (growth.ln() + time.ln());
+        loosened
     }
 
     /// The product of two columns.

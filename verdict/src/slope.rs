@@ -431,4 +431,14 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn a_wave_of_another_size_in_each_pod_is_no_doubt_about_growth() {
+        let size = |pod: usize| 0.2 + 0.4 * pod as f64;
+        let waves = |pod, x: f64| size(pod) * (TAU * 2.0 * x).sin();
+        let fit = fit(&pods(4, waves), &SEARCH).expect("there is a fit");
+        let interval = fit.growth.interval(0.05).expect("growth is known");
+        assert!(interval.low <= 0.0 && interval.high >= 0.0, "{interval:?}");
+        assert!(interval.high - interval.low < 0.05, "{interval:?}");
+    }
 }
