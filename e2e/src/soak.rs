@@ -179,7 +179,7 @@ impl Soak {
         for line in lines.into_iter().filter(|line| !line.is_empty()) {
             if let Some(names) = line.strip_prefix("# ") {
                 let (name, before) = names.split_once(' ').expect("two names");
-                last = name.to_owned();
+                name.clone_into(&mut last);
                 batches.insert(last.clone(), (before.to_owned(), Vec::new()));
             } else {
                 let batch = batches

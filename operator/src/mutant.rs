@@ -4,10 +4,6 @@
 
 /// A fault that somebody could make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "only a simulation switches one on")
-)]
 pub(crate) enum Mutant {
     /// Deletes by name alone.
     DropsTheUid,

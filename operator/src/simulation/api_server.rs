@@ -194,7 +194,7 @@ impl State {
         now: Timestamp,
     ) -> (StatusCode, Value) {
         if *method != Method::GET && path.resource != "events" {
-            self.promises.wrote(&path.resource);
+            self.promises.wrote();
         }
         match path.resource.as_str() {
             "pods" => self.serve_pod(method, path, body, caller, now),
@@ -293,7 +293,12 @@ impl State {
             version(body).is_some_and(|asked| Some(asked) != version(stored))
         });
         let new = match (method.as_str(), stored) {
-            ("GET", Some(object)) => return (StatusCode::OK, object),
+            // Server-side apply of an object that is there changes nothing: it is as it is to be.
+            (method, Some(object))
+                if method == "GET" || method == "PATCH" && !path.status && !stale =>
+            {
+                return (StatusCode::OK, object);
+            }
             ("GET" | "PUT" | "DELETE", None) => return failure(StatusCode::NOT_FOUND, "NotFound"),
             ("POST", Some(_)) => return failure(StatusCode::CONFLICT, "AlreadyExists"),
             ("PUT" | "PATCH", Some(_)) if stale => {
@@ -309,7 +314,7 @@ impl State {
                 }
                 return (StatusCode::OK, object);
             }
-            ("PATCH", Some(mut object)) if path.status => {
+            ("PATCH", Some(mut object)) => {
                 merge(
                     &mut object["status"],
                     body.get("status").unwrap_or(&Value::Null),
@@ -317,8 +322,6 @@ impl State {
                 object
             }
             ("PATCH", None) if path.status => return failure(StatusCode::NOT_FOUND, "NotFound"),
-            // Server-side apply of an object that is there as it is to be.
-            ("PATCH", Some(object)) => return (StatusCode::OK, object),
             _ => {
                 let mut object = body.clone();
                 let uid = object.pointer("/metadata/uid").cloned();

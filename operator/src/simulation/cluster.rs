@@ -463,7 +463,7 @@ fn is_ready(pod: &Pod) -> bool {
 
 fn status(at: Timestamp, ready: bool, restarts: i32) -> PodStatus {
     let running = ContainerState {
-        running: ready.then(|| ContainerStateRunning {
+        running: ready.then_some(ContainerStateRunning {
             started_at: Some(Time(at)),
         }),
         ..ContainerState::default()

@@ -103,7 +103,7 @@ fn labels(metric: &str, life: &Life) -> BTreeMap<String, String> {
 }
 
 fn instants(life: &Life, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Timestamp> {
-    let step = STEP.as_millis() as i64;
+    let step = STEP.as_secs() * 1_000;
     let first = life.from.max(from).as_millisecond().div_euclid(step) + 1;
     let last = life
         .to

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use soak_api::{EventResult, PendingIntent, Phase, SoakOutcome, SoakTest};
+use soak_api::{
+    EventResult, PendingIntent, Phase, PhaseTimes, SoakOutcome, SoakTest, SoakTestStatus,
+};
 
-use super::cluster::State;
+use super::cluster::{Life, State};
 use crate::journal::Journal;
 
 /// What a status may be at most while the soak runs, in bytes of JSON, and at its end.
@@ -19,6 +21,9 @@ const LATEST: SignedDuration = SignedDuration::from_secs(22);
 /// How long after something happened the watch has told of it in any case.
 const WATCHED_WITHIN: SignedDuration = SignedDuration::from_secs(12);
 
+/// How many reconciles, and how many writes, an hour may bring: chaos every ten seconds, faults and retries included.
+const HOURLY: f64 = 8_000.0;
+
 /// What was seen of the promises so far.
 #[derive(Debug, Default)]
 pub(super) struct Promises {
@@ -26,7 +31,7 @@ pub(super) struct Promises {
     /// How many processes were killed between two awaits.
     pub(super) kills: u32,
     pub(super) reconciles: u32,
-    pub(super) writes: BTreeMap<String, u32>,
+    pub(super) writes: u32,
     /// The uid that each event was ever meant for.
     intended: BTreeMap<u32, String>,
     /// Pods that the operator really deleted, with the event they were deleted for.
@@ -60,12 +65,12 @@ pub(super) struct Killing<'a> {
 }
 
 impl Promises {
-    fn breaks(&mut self, promise: &str, how: impl std::fmt::Display) {
+    pub(super) fn breaks(&mut self, promise: &str, how: impl std::fmt::Display) {
         self.broken.push(format!("{promise}: {how}"));
     }
 
-    pub(super) fn wrote(&mut self, resource: &str) {
-        *self.writes.entry(resource.to_owned()).or_default() += 1;
+    pub(super) fn wrote(&mut self) {
+        self.writes += 1;
     }
 
     pub(super) fn disturbed(&mut self, at: Timestamp) {
@@ -231,124 +236,133 @@ pub(super) fn at_the_end(state: &mut State, test: &SoakTest) {
     let chunks: Vec<String> = (0..)
         .map_while(|place| {
             let key = ("configmaps".to_owned(), format!("model-journal-{place}"));
-            let text = state.objects.get(&key)?.pointer("/data/journal")?;
-            Some(text.as_str()?.to_owned())
+            let lines = state.objects.get(&key)?.pointer("/data/journal")?;
+            Some(lines.as_str()?.to_owned())
         })
         .collect();
-    let journal = Journal::read(chunks.iter().map(String::as_str), &status.journal);
-    let drained = state.drained;
-    let lives: Vec<_> = state.lives.values().cloned().collect();
-    let blind = state.blind.clone();
-    let promises = &mut state.promises;
-    let journal = match journal {
-        Ok(journal) => journal,
-        Err(error) => {
-            if status.outcome != Some(SoakOutcome::Inconclusive) {
-                promises.breaks("a journal that is torn is Inconclusive", error);
-            }
-            return;
-        }
-    };
-    if status.chaos.pending.is_some() || status.chaos.recovering.is_some() {
-        promises.breaks(
-            "every intent is resolved",
-            format!("{:?}", status.chaos.pending),
-        );
+    match Journal::read(chunks.iter().map(String::as_str), &status.journal) {
+        Ok(journal) => state.promises.events_are_resolved(&status, &journal),
+        Err(_) if status.outcome == Some(SoakOutcome::Inconclusive) => {}
+        Err(error) => state
+            .promises
+            .breaks("a journal that is torn is Inconclusive", error),
     }
-    let resolved: BTreeSet<u32> = journal.events.keys().copied().collect();
-    let intended: BTreeSet<u32> = promises.intended.keys().copied().collect();
-    let forgotten: Vec<_> = intended.difference(&resolved).copied().collect();
-    if !forgotten.is_empty() {
-        promises.breaks(
-            "every intent is resolved in the journal",
-            format!("{forgotten:?}"),
-        );
+    if status.outcome == Some(SoakOutcome::Passed) {
+        let unseen = unseen(state, &status.times);
+        let drained = state.drained.is_some();
+        let promises = &mut state.promises;
+        promises.passed_with_evidence(&status, unseen, drained);
     }
-    let due: BTreeSet<u32> = (0..status.chaos.due).collect();
-    if !resolved.is_superset(&due) {
-        promises.breaks(
-            "every event that was due is in the journal",
-            format!("{:?}", due.difference(&resolved)),
+}
+
+/// The time in seconds that judged pods lived inside the window, and how much of it Prometheus was away.
+fn unseen(state: &State, times: &PhaseTimes) -> (f64, f64) {
+    let window = (
+        times.soaking.unwrap_or_default(),
+        times.settling.unwrap_or_default(),
+    );
+    let (mut whole, mut missed) = (0.0, 0.0);
+    let judged = |life: &&Life| matches!(life.component.as_str(), "worker" | "producer");
+    for life in state.lives.values().filter(judged) {
+        let life = (
+            life.from.max(window.0),
+            life.to.unwrap_or(window.1).min(window.1),
         );
-    }
-    for (index, event) in &journal.events {
-        let for_it: Vec<_> = promises
-            .deleted
+        whole += overlap(life, window);
+        missed += state
+            .blind
             .iter()
-            .filter(|(_, i)| *i == index)
-            .collect();
-        let hit = for_it.first().map(|(uid, _)| (*uid).clone());
-        let claims = matches!(event.result, EventResult::Injected);
-        let how = format!(
-            "event {index} is {:?} ({}), really deleted: {hit:?}",
-            event.result, event.reason
-        );
-        if claims && hit.as_ref() != Some(&event.uid) {
-            promises.breaks("Injected is proven", how);
-        } else if hit.is_some() && matches!(event.result, EventResult::Skipped) {
-            promises.breaks("what was done is not called skipped", how);
+            .map(|away| overlap(life, *away))
+            .sum::<f64>();
+    }
+    (whole, missed)
+}
+
+fn overlap(a: (Timestamp, Timestamp), b: (Timestamp, Timestamp)) -> f64 {
+    let length: SignedDuration = a.1.min(b.1).duration_since(a.0.max(b.0));
+    length.as_secs_f64().max(0.0)
+}
+
+impl Promises {
+    fn events_are_resolved(&mut self, status: &SoakTestStatus, journal: &Journal) {
+        if status.chaos.pending.is_some() || status.chaos.recovering.is_some() {
+            let how = format!("{:?}", status.chaos.pending);
+            self.breaks("every intent is resolved", how);
+        }
+        let resolved: BTreeSet<u32> = journal.events.keys().copied().collect();
+        let intended: BTreeSet<u32> = self.intended.keys().copied().collect();
+        let forgotten: Vec<_> = intended.difference(&resolved).copied().collect();
+        if !forgotten.is_empty() {
+            let how = format!("{forgotten:?}");
+            self.breaks("every intent is resolved in the journal", how);
+        }
+        let due: BTreeSet<u32> = (0..status.chaos.due).collect();
+        if !resolved.is_superset(&due) {
+            let how = format!("{:?}", due.difference(&resolved));
+            self.breaks("every event that was due is in the journal", how);
+        }
+        for (index, event) in &journal.events {
+            let really = self.deleted.iter().find(|(_, i)| *i == index);
+            let hit = really.map(|(uid, _)| uid.clone());
+            let how = format!(
+                "event {index} is {:?} ({}), really deleted: {hit:?}",
+                event.result, event.reason
+            );
+            if event.result == EventResult::Injected && hit.as_ref() != Some(&event.uid) {
+                self.breaks("Injected is proven", how);
+            } else if event.result == EventResult::Skipped && hit.is_some() {
+                self.breaks("what was done is not called skipped", how);
+            }
         }
     }
-    if status.outcome != Some(SoakOutcome::Passed) {
-        return;
-    }
-    let times = &status.times;
-    let (Some(from), Some(to), Some(settled)) = (times.soaking, times.settling, times.judging)
-    else {
-        promises.breaks("Passed has a window", "there is none");
-        return;
-    };
-    let seconds = |length: SignedDuration| length.as_secs_f64().max(0.0);
-    let overlap = |a: (Timestamp, Timestamp), b: (Timestamp, Timestamp)| {
-        seconds(a.1.min(b.1).duration_since(a.0.max(b.0)))
-    };
-    let whole = seconds(settled.duration_since(from));
-    let gaps: f64 = promises
-        .renewed
-        .windows(2)
-        .map(|pair| (overlap((pair[0], pair[1]), (from, settled)) - 20.0).max(0.0))
-        .sum();
-    if gaps > 0.1 * whole + 5.0 {
-        promises.breaks(
-            "no pass without an operator",
-            format!("away for {gaps:.0} of {whole:.0} s"),
-        );
-    }
-    let (mut lived, mut unseen) = (0.0, 0.0);
-    let judged = lives
-        .iter()
-        .filter(|life| matches!(life.component.as_str(), "worker" | "producer"));
-    for life in judged {
-        let life = (life.from, life.to.unwrap_or(to));
-        lived += overlap(life, (from, to));
-        for away in &blind {
-            let start = life.0.max(from);
-            unseen += overlap((start, life.1), (away.0, away.1.min(to)));
+
+    fn passed_with_evidence(
+        &mut self,
+        status: &SoakTestStatus,
+        (lived, unseen): (f64, f64),
+        drained: bool,
+    ) {
+        let times = &status.times;
+        let (Some(from), Some(to), Some(settled)) = (times.soaking, times.settling, times.judging)
+        else {
+            self.breaks("a pass has a window", "there is none");
+            return;
+        };
+        let whole = overlap((from, settled), (from, settled));
+        let pauses = self.renewed.windows(2);
+        let away: f64 = pauses
+            .map(|pair| (overlap((pair[0], pair[1]), (from, settled)) - 20.0).max(0.0))
+            .sum();
+        if away > 0.1 * whole + 5.0 {
+            let how = format!("away for {away:.0} of {whole:.0} s");
+            self.breaks("no pass without an operator", how);
+        }
+        if unseen > 0.15 * lived {
+            let how = format!("{unseen:.0} of {lived:.0} s of pods unseen");
+            self.breaks("no pass without data", how);
+        }
+        if (self.deleted.len() as f64) < 0.8 * f64::from(status.chaos.planned) {
+            let how = format!("{} of {}", self.deleted.len(), status.chaos.planned);
+            self.breaks("no pass without chaos", how);
+        }
+        let disturbed = |at: &&Timestamp| **at > from && **at < to;
+        if let Some(at) = self.disturbances.iter().find(disturbed).copied() {
+            let promise = "no pass where pods went that chaos did not take";
+            self.breaks(promise, format!("at {at}"));
+        }
+        if !drained {
+            self.breaks("no pass without a drain", "nobody was told");
         }
     }
-    if unseen > 0.15 * lived {
-        promises.breaks(
-            "no pass without data",
-            format!("{unseen:.0} of {lived:.0} s of pods unseen"),
-        );
-    }
-    if (promises.deleted.len() as f64) < 0.8 * f64::from(status.chaos.planned) {
-        promises.breaks(
-            "no pass without chaos",
-            format!("{} of {}", promises.deleted.len(), status.chaos.planned),
-        );
-    }
-    let disturbed = promises
-        .disturbances
-        .iter()
-        .find(|at| **at > from && **at < to);
-    if let Some(at) = disturbed.copied() {
-        promises.breaks(
-            "no pass where pods went that chaos did not take",
-            format!("at {at}"),
-        );
-    }
-    if drained.is_none() {
-        promises.breaks("no pass without a drain", "nobody was told");
+
+    /// What the cluster has to bear, over a run of so many seconds.
+    pub(super) fn burden(&mut self, seconds: f64) {
+        let hours = seconds / 3_600.0;
+        let reconciles = f64::from(self.reconciles) / hours;
+        let writes = f64::from(self.writes) / hours;
+        if reconciles > HOURLY || writes > HOURLY {
+            let how = format!("{reconciles:.0} reconciles and {writes:.0} writes an hour");
+            self.breaks("no hot loop", how);
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Runs: one seed, one history; and the properties that hold in all of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use soak_api::{Phase, SoakOutcome};
+use tokio::task::JoinHandle;
 
 use super::cluster::{Model, NAME, NAMESPACE};
 use super::faults::{Dice, End, Faults};
@@ -29,6 +31,7 @@ enum Whim {
 /// What a run came to.
 #[derive(Debug)]
 struct Run {
+    seed: u64,
     outcome: Option<SoakOutcome>,
     kills: u32,
     reconciles: u32,
@@ -85,14 +88,45 @@ async fn soak(seed: u64, faults: Faults, dice: &mut Dice) -> Run {
     model
         .state()
         .user_writes(|object| *object = soaktest(seed), began);
-    let whim = match dice.between(0, 11) {
-        0 => Whim::Aborts,
-        1 => Whim::Suspends,
-        2 => Whim::Deletes,
-        _ => Whim::Nothing,
-    };
-    let at = i64::try_from(dice.between(1, 250)).unwrap_or(1);
-    let mut whim = Some((began + SignedDuration::from_secs(at), whim));
+    let tasks = begin(&model, seed);
+    let deleted = follow(&model, began, dice).await;
+    for task in tasks {
+        task.abort();
+    }
+    let test = model.test();
+    let mut state = model.state();
+    if let Some(test) = &test {
+        let phase = test.status.as_ref().map(|status| status.phase);
+        if phase != Some(Phase::Completed) {
+            let how = format!("it is {phase:?}");
+            state.promises.breaks("the test always ends", how);
+        }
+        at_the_end(&mut state, test);
+    } else {
+        let left: Vec<_> = state.pods.keys().cloned().collect();
+        if !deleted || !left.is_empty() {
+            let how = format!("deleted by the user: {deleted}, left: {left:?}");
+            state.promises.breaks("deletion completes", how);
+        }
+    }
+    let seconds = model.clock.now().duration_since(began).as_secs_f64();
+    state.promises.burden(seconds);
+    let status = test
+        .and_then(|test| test.status.clone())
+        .unwrap_or_default();
+    Run {
+        seed,
+        outcome: status.outcome,
+        kills: state.promises.kills,
+        reconciles: state.promises.reconciles,
+        injected: status.chaos.injected,
+        broken: state.promises.broken.clone(),
+        history: state.history.to_string(),
+    }
+}
+
+/// Two operators, the cluster's own controllers, and what stops operators.
+fn begin(model: &Arc<Model>, seed: u64) -> Vec<JoinHandle<()>> {
     let brakes = [Arc::new(Brake::default()), Arc::new(Brake::default())];
     let mut tasks: Vec<_> = brakes
         .iter()
@@ -106,14 +140,25 @@ async fn soak(seed: u64, faults: Faults, dice: &mut Dice) -> Run {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }));
-    tasks.push(tokio::spawn(stops(
-        model.clone(),
-        brakes,
-        Dice::new(seed, 2),
-    )));
-    let mut blinded = (faults.ends == Some(End::Blind)).then(|| {
-        began + SignedDuration::from_secs(i64::try_from(dice.between(60, 240)).unwrap_or(60))
-    });
+    let dice = Dice::new(seed, 2);
+    tasks.push(tokio::spawn(stops(model.clone(), brakes, dice)));
+    tasks
+}
+
+/// Watches until the soak is over or gone, and does what is to be done from outside meanwhile; whether that was to delete it.
+async fn follow(model: &Model, began: Timestamp, dice: &mut Dice) -> bool {
+    let whim = match dice.between(0, 11) {
+        0 => Whim::Aborts,
+        1 => Whim::Suspends,
+        2 => Whim::Deletes,
+        _ => Whim::Nothing,
+    };
+    let mut after = |least, most| {
+        began + SignedDuration::from_secs(i64::try_from(dice.between(least, most)).unwrap_or(1))
+    };
+    let mut whim = Some((after(1, 250), whim));
+    let blinds = model.faults.ends == Some(End::Blind);
+    let mut blinded = blinds.then(|| after(60, 240));
     let limit = began + SignedDuration::from_secs(8 * 60 + 60);
     let mut deleted = false;
     loop {
@@ -121,77 +166,25 @@ async fn soak(seed: u64, faults: Faults, dice: &mut Dice) -> Run {
         let now = model.clock.now();
         if let Some((_, whim)) = whim.take_if(|(at, _)| *at <= now) {
             deleted = matches!(whim, Whim::Deletes);
-            obey(&model, whim, now);
+            obey(model, whim, now);
         }
         if blinded.take_if(|at| *at <= now).is_some() {
             model.state().blinded(now);
         }
-        let test = model.test();
-        let status = test.as_ref().and_then(|test| test.status.as_ref());
-        if status
-            .and_then(|status| status.deadline_at)
-            .is_some_and(|deadline| now > deadline - CALM)
-        {
-            model.state().calm = true;
-        }
-        if test.is_none() {
+        let Some(test) = model.test() else {
             // Whoever was still at it has time to notice.
             model.state().calm = true;
             tokio::time::sleep(Duration::from_secs(30)).await;
-            break;
+            return deleted;
+        };
+        let status = test.status.as_ref();
+        let deadline = status.and_then(|status| status.deadline_at);
+        if deadline.is_some_and(|deadline| now > deadline - CALM) {
+            model.state().calm = true;
         }
         if status.is_some_and(|status| status.phase == Phase::Completed) || now > limit {
-            break;
+            return deleted;
         }
-    }
-    for task in tasks {
-        task.abort();
-    }
-    let test = model.test();
-    let mut state = model.state();
-    match &test {
-        Some(test) => {
-            let phase = test.status.as_ref().map(|status| status.phase);
-            if phase != Some(Phase::Completed) {
-                state
-                    .promises
-                    .broken
-                    .push(format!("the test always ends: it is {phase:?}"));
-            }
-            at_the_end(&mut state, test);
-        }
-        None if deleted => {
-            let left: Vec<_> = state.pods.keys().cloned().collect();
-            if !left.is_empty() {
-                state
-                    .promises
-                    .broken
-                    .push(format!("deletion completes: {left:?} are left"));
-            }
-        }
-        None => state
-            .promises
-            .broken
-            .push("the SoakTest is gone".to_owned()),
-    }
-    let hours = 500.0 / 3_600.0;
-    let reconciles = f64::from(state.promises.reconciles) / hours;
-    if reconciles > 20_000.0 {
-        state
-            .promises
-            .broken
-            .push(format!("no hot loop: {reconciles:.0} reconciles an hour"));
-    }
-    let status = test
-        .and_then(|test| test.status.clone())
-        .unwrap_or_default();
-    Run {
-        outcome: status.outcome,
-        kills: state.promises.kills,
-        reconciles: state.promises.reconciles,
-        injected: status.chaos.injected,
-        broken: state.promises.broken.clone(),
-        history: state.history.to_string(),
     }
 }
 
@@ -237,6 +230,15 @@ async fn stops(model: Arc<Model>, brakes: [Arc<Brake>; 2], mut dice: Dice) {
             brake.set(false);
         }
     }
+}
+
+/// A hundred thousand histories would fill the memory.
+fn run_told_if_broken(seed: u64) -> Run {
+    let mut run = run(seed);
+    if run.broken.is_empty() {
+        run.history.clear();
+    }
+    run
 }
 
 fn setting(name: &str) -> Option<u64> {
@@ -309,54 +311,39 @@ fn whatever_goes_wrong_every_promise_holds() {
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let threads: Vec<_> = (0..cores)
         .map(|thread| {
-            std::thread::spawn(move || {
-                (first + thread..first + seeds)
-                    .step_by(usize::try_from(cores).unwrap_or(1))
-                    .map(|seed| (seed, run(seed)))
-                    .map(|(seed, run)| {
-                        (
-                            seed,
-                            run.outcome,
-                            run.kills,
-                            run.reconciles,
-                            run.injected,
-                            run.broken,
-                        )
-                    })
-                    .collect::<Vec<_>>()
-            })
+            let seeds = first + thread..first + seeds;
+            let cores = usize::try_from(cores).unwrap_or(1);
+            std::thread::spawn(move || seeds.step_by(cores).map(run_told_if_broken).collect())
         })
         .collect();
-    let runs: Vec<_> = threads
+    let runs: Vec<Run> = threads
         .into_iter()
-        .flat_map(|thread| thread.join().expect("no panic"))
+        .flat_map(|thread: std::thread::JoinHandle<Vec<Run>>| thread.join().expect("no panic"))
         .collect();
-    let total = |of: fn(&(u64, Option<SoakOutcome>, u32, u32, u32, Vec<String>)) -> u32| {
-        runs.iter().map(|run| u64::from(of(run))).sum::<u64>()
-    };
-    let mut outcomes = std::collections::BTreeMap::new();
+    let total = |of: fn(&Run) -> u32| runs.iter().map(|run| u64::from(of(run))).sum::<u64>();
+    let mut outcomes = BTreeMap::new();
     for run in &runs {
-        *outcomes.entry(format!("{:?}", run.1)).or_insert(0) += 1;
+        *outcomes.entry(format!("{:?}", run.outcome)).or_insert(0) += 1;
     }
     println!(
         "{} soaks in {:.0?}: {} operators killed, {} reconciles, {} events injected, outcomes {outcomes:?}",
         runs.len(),
         began.elapsed(),
-        total(|run| run.2),
-        total(|run| run.3),
-        total(|run| run.4),
+        total(|run| run.kills),
+        total(|run| run.reconciles),
+        total(|run| run.injected),
     );
-    let broken: Vec<_> = runs.iter().filter(|run| !run.5.is_empty()).collect();
-    if let Some(first) = broken.iter().min_by_key(|run| run.0) {
-        println!("{}", run(first.0).history);
+    let broken: Vec<_> = runs.iter().filter(|run| !run.broken.is_empty()).collect();
+    if let Some(first) = broken.iter().min_by_key(|run| run.seed) {
+        println!("{}", first.history);
         for run in broken.iter().take(20) {
-            println!("seed {}: {:?}", run.0, run.5);
+            println!("seed {}: {:?}", run.seed, run.broken);
         }
         panic!(
             "{} of {} seeds break a promise; repeat one with SEED={}",
             broken.len(),
             runs.len(),
-            first.0
+            first.seed
         );
     }
 }
