@@ -535,9 +535,9 @@ async fn a_query_that_is_empty_or_too_long_is_refused() {
         let path = format!("spec.criteria[{place}].{kind}.query");
         let empty = format!("{kind}: {{query: '',");
         refused(&with(signal, &empty), &path, "should be at least 1 chars").await;
-        let long = format!("{kind}: {{query: {},", "a".repeat(1025));
-        refused(&with(signal, &long), &path, "Too long").await;
-        accepted(&with(signal, &long.replacen('a', "", 1))).await;
+        let of = |length| format!("{kind}: {{query: {},", "a".repeat(length));
+        refused(&with(signal, &of(1025)), &path, "Too long").await;
+        accepted(&with(signal, &of(1024))).await;
     }
 }
 
