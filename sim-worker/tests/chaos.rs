@@ -88,7 +88,7 @@ fn owned(workers: &[Pod]) -> Vec<Option<u64>> {
 async fn settled(workers: &[Pod]) -> Vec<Option<u64>> {
     eventually(
         "workers own all partitions",
-        Duration::from_secs(40),
+        Duration::from_secs(120),
         || async {
             let total: u64 = owned(workers).into_iter().flatten().sum();
             total == u64::from(PARTITIONS) && workers.iter().all(|pod| is_ready(pod.addr))
@@ -164,7 +164,7 @@ async fn killed_at_any_instant_workers_lose_nothing_and_the_ledger_equals_the_st
     let mut pods = workers(&nats, "None");
     let mut producer = Producer::start(&nats, 20.0);
     let base = settled(&pods).await;
-    eventually("the auditor reads", Duration::from_secs(10), || async {
+    eventually("the auditor reads", Duration::from_secs(120), || async {
         is_ready(auditor.addr)
     })
     .await;
@@ -178,7 +178,7 @@ async fn killed_at_any_instant_workers_lose_nothing_and_the_ledger_equals_the_st
                 .sum::<u64>()
         };
         let enough = processed() + 100 + 37 * round as u64;
-        eventually("work goes on", Duration::from_secs(30), || async {
+        eventually("work goes on", Duration::from_secs(120), || async {
             processed() >= enough
         })
         .await;
@@ -188,7 +188,7 @@ async fn killed_at_any_instant_workers_lose_nothing_and_the_ledger_equals_the_st
             producer.crash().await;
             producer = Producer::start(&nats, 20.0);
         }
-        eventually("survivors take over", Duration::from_secs(20), || async {
+        eventually("survivors take over", Duration::from_secs(120), || async {
             owned(&pods).into_iter().flatten().sum::<u64>() == u64::from(PARTITIONS)
         })
         .await;
@@ -196,7 +196,7 @@ async fn killed_at_any_instant_workers_lose_nothing_and_the_ledger_equals_the_st
         let mut now = settled(&pods).await;
         eventually(
             "the assignment comes back to base",
-            Duration::from_secs(20),
+            Duration::from_secs(120),
             || {
                 now = owned(&pods);
                 let same = now == base;
@@ -213,7 +213,7 @@ async fn killed_at_any_instant_workers_lose_nothing_and_the_ledger_equals_the_st
         .expect("the operator drains");
     eventually(
         "the drain comes to rest",
-        Duration::from_secs(60),
+        Duration::from_secs(120),
         || async { metric(auditor.addr, "soak_sim_drained") == Some(1) },
     )
     .await;
@@ -248,7 +248,7 @@ async fn killed_at_any_instant_workers_lose_nothing_and_the_ledger_equals_the_st
     auditor = Pod::start(&nats, "auditor", &["audit"], "None");
     eventually(
         "another auditor comes to the same totals",
-        Duration::from_secs(20),
+        Duration::from_secs(120),
         || async {
             metric(auditor.addr, "soak_sim_drained") == Some(1) && totals(auditor.addr) == judged
         },
@@ -279,11 +279,11 @@ async fn a_message_taken_out_of_the_stream_and_one_never_received_are_both_lost(
     // No worker at all: after the drain the four that are left will never be received.
     let auditor = Pod::start(&nats, "auditor", &["audit"], "None");
     let lost = || metric(auditor.addr, "soak_sim_messages_lost_total");
-    eventually("the hole is counted", Duration::from_secs(10), || async {
+    eventually("the hole is counted", Duration::from_secs(120), || async {
         lost() == Some(1)
     })
     .await;
-    eventually("the rest is counted", Duration::from_secs(40), || async {
+    eventually("the rest is counted", Duration::from_secs(120), || async {
         metric(auditor.addr, "soak_sim_drained") == Some(1) && lost() == Some(5)
     })
     .await;
@@ -324,14 +324,14 @@ async fn tasks_after_restarts(leak: &str) -> Vec<(u64, u64)> {
         );
         eventually(
             "survivors take over at once",
-            Duration::from_secs(10),
+            Duration::from_secs(120),
             || async { owned(&pods).into_iter().flatten().sum::<u64>() == u64::from(PARTITIONS) },
         )
         .await;
         pods[0] = Pod::start(&nats, &format!("restart-{restart}"), &[], leak);
         eventually(
             "the assignment comes back to base",
-            Duration::from_secs(30),
+            Duration::from_secs(120),
             || async { owned(&pods) == base },
         )
         .await;

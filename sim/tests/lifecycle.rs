@@ -101,7 +101,7 @@ impl Simulation {
     async fn works(&self) {
         eventually(
             "everybody is ready, every partition owned, and no task missing or left over",
-            Duration::from_secs(30),
+            Duration::from_secs(120),
             || async {
                 let owned: u64 = self
                     .workers
@@ -152,7 +152,7 @@ async fn comes_back_to_base(run_for: Duration) {
         let before = sent();
         eventually(
             "work goes on after a crash of NATS",
-            Duration::from_secs(30),
+            Duration::from_secs(120),
             || async { sent() > before + u64::from(PARTITIONS) },
         )
         .await;
@@ -161,7 +161,7 @@ async fn comes_back_to_base(run_for: Duration) {
 
         eventually(
             "tasks come back to base",
-            Duration::from_secs(10),
+            Duration::from_secs(120),
             || async { Handle::current().metrics().num_alive_tasks() <= base + 5 },
         )
         .await;
