@@ -95,7 +95,7 @@ if [ $# -gt 0 ]; then
   wait "${lanes[@]}"
 else
   lane lifecycle
-  lane admission examples chart faults deletion
+  lane admission examples chart faults deletion events
   wait "${lanes[@]}"
   # Nobody else may need the operator while it is killed.
   lane operator_kill

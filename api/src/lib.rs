@@ -40,15 +40,18 @@ macro_rules! fixed {
 mod chaos;
 mod crd;
 mod labels;
+mod plan;
 mod soaktest;
 mod status;
 mod workload;
 
 pub use chaos::{
-    Chaos, ChaosEvent, ChaosKind, Guard, InvalidChaos, PodKill, PodRestart, SpanRange,
+    Chaos, ChaosEvent, ChaosKind, CrashEndpoint, Evict, Guard, InvalidChaos, Leader, LeaderKill,
+    PodCrash, PodKill, PodRestart, SpanRange,
 };
 pub use crd::crd_yaml;
 pub use labels::{COMPONENT, PROTECT, SOAK_TEST};
+pub use plan::{Plan, PlanError, PlannedEvent};
 pub use soak_verdict as verdict;
 pub use soak_verdict::{Criterion, CriterionKind, Quantity, Signal, Span};
 pub use soaktest::{Cleanup, Metrics, Prometheus, SoakTest, SoakTestSpec, WorkloadCleanup};

@@ -49,8 +49,6 @@ use crate::{Chaos, SoakTestStatus, Workload};
         .message("spec.deadline must be longer than warmUp + duration + settle: leave it out for their sum and 30m"),
     validation = Rule::new(concat!("!has(self.chaos) || !self.chaos.guard.startAfter.matches(", span!(), ") || !self.duration.matches(", span!(), ") || duration(self.chaos.guard.startAfter) < duration(self.duration)"))
         .message("spec.chaos.guard.startAfter must be shorter than spec.duration, or no chaos would ever happen"),
-    validation = Rule::new("!has(self.chaos) || self.chaos.events.all(e, (!has(e.podKill) || e.podKill.component in ['worker', 'producer']) && (!has(e.podRestart) || e.podRestart.component in ['worker', 'producer']))")
-        .message("spec.chaos.events: component must be worker or producer, the components of the simulation"),
     validation = Rule::new(concat!("self.criteria.all(c, !has(c.trend) || !has(c.trend.window) || !c.trend.window.matches(", span!(), ") || !self.duration.matches(", span!(), ") || duration(c.trend.window) <= duration(self.duration))"))
         .message("spec.criteria: trend.window must not be longer than spec.duration"),
     validation = Rule::new("self.criteria.all(c, !(c.name in ['health', 'evidence']))")

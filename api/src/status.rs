@@ -193,10 +193,11 @@ pub struct ChaosStatus {
     /// The event that is written down and perhaps not yet done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pending: Option<PendingIntent>,
-    /// The event that a component is recovering from.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub recovering: Option<Recovering>,
-    /// The last ten events; all of them are in the journal.
+    /// The events that a component has not yet recovered from: one, or several where they may overlap.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub recovering: Vec<Recovering>,
+    /// The last events, ten with those that are pending or not yet recovered from; all of them are in the journal.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub recent: Vec<EventRecord>,
@@ -216,8 +217,9 @@ pub struct PendingIntent {
     pub pod: String,
     /// Its uid: a pod of the same name that is another one is not touched.
     pub uid: String,
-    /// How long the pod is given between SIGTERM and SIGKILL, in seconds.
-    pub grace_period_seconds: u32,
+    /// How often its container had been restarted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
     /// When the plan wanted it.
     #[schemars(schema_with = "instant")]
     pub planned_at: Timestamp,
@@ -253,10 +255,13 @@ pub struct EventRecord {
     /// Its uid.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub uid: String,
+    /// How often its container had been restarted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
     /// When the plan wanted it.
     #[schemars(schema_with = "instant")]
     pub planned_at: Timestamp,
-    /// When the API server accepted it.
+    /// When it was done: the API server accepted it, or the pod was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "optional_instant")]
     pub injected_at: Option<Timestamp>,
@@ -274,14 +279,17 @@ pub struct EventRecord {
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum EventResult {
-    /// The API server accepted it for that very pod; the only result that counts as proven.
+    /// The API server accepted it for that very pod, or its container was seen to restart; the only result that counts
+    /// as proven.
     Injected,
-    /// A guard refused it, or nobody was there to do it.
+    /// A guard refused it, nobody was there to do it, or nothing is to be done in a dry run.
     Skipped,
     /// It was written down, but came too late to be done.
     Abandoned,
     /// It was written down and the pod is gone, but nobody saw the API server accept it.
     Presumed,
+    /// It was done, but what it does was not seen to happen.
+    Unproven,
 }
 
 /// Something that happened to the workload and that chaos did not do.

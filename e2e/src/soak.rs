@@ -317,10 +317,10 @@ pub fn worker_kills(min: u64, max: u64, start_after: u64) -> Chaos {
         .spec
         .chaos
         .expect("the twins are about chaos");
-    chaos.interval = SpanRange {
+    chaos.interval = Some(SpanRange {
         min: span(min),
         max: span(max),
-    };
+    });
     chaos.guard.start_after = span(start_after);
     chaos
 }

@@ -230,21 +230,22 @@ async fn a_negative_seed_is_refused() {
     .await;
 }
 
+const ONE_KIND: &str =
+    "set exactly one of podKill, podRestart, podCrash, leaderKill, evict in each event";
+
 #[tokio::test]
 async fn two_kinds_in_one_event_are_refused() {
     let two = with(
         "{podKill: {component: worker}, weight: 3}",
         "{podKill: {component: worker}, podRestart: {component: worker}}",
     );
-    let sentence = "set exactly one of podKill, podRestart in each event";
-    refused(&two, "spec.chaos.events[0]: Invalid value", sentence).await;
+    refused(&two, "spec.chaos.events[0]: Invalid value", ONE_KIND).await;
 }
 
 #[tokio::test]
 async fn an_event_of_no_kind_is_refused() {
     let none = with("{podKill: {component: worker}, weight: 3}", "{weight: 3}");
-    let sentence = "set exactly one of podKill, podRestart in each event";
-    refused(&none, "spec.chaos.events[0]: Invalid value", sentence).await;
+    refused(&none, "spec.chaos.events[0]: Invalid value", ONE_KIND).await;
 }
 
 #[tokio::test]
@@ -265,14 +266,13 @@ async fn chaos_without_events_is_refused() {
 
 #[tokio::test]
 async fn a_component_that_does_not_exist_is_refused() {
-    let sentence =
-        "spec.chaos.events: component must be worker or producer, the components of the simulation";
+    let sentence = "component must be worker or producer, the components of the simulation";
     refused(
         &with(
             "podKill: {component: worker}",
             "podKill: {component: coordinator}",
         ),
-        "spec",
+        "spec.chaos.events[0]: Invalid value",
         sentence,
     )
     .await;
@@ -281,8 +281,92 @@ async fn a_component_that_does_not_exist_is_refused() {
             "podRestart: {component: producer",
             "podRestart: {component: nats",
         ),
-        "spec",
+        "spec.chaos.events[1]: Invalid value",
         sentence,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_with_a_cadence_of_its_own_has_no_weight_and_lasts_a_second_at_least() {
+    let event = |every: &str| with("weight: 3", every);
+    let spec = accepted(&event("every: 1m, maxEvents: 5, minAge: 30s")).await["spec"].clone();
+    assert_eq!(
+        spec["chaos"]["events"][0],
+        json!({"podKill": {"component": "worker"}, "every": "1m", "maxEvents": 5, "minAge": "30s"})
+    );
+    refused(
+        &event("weight: 3, every: 1m"),
+        "spec.chaos.events[0]: Invalid value",
+        "an event with every keeps a cadence of its own and is not drawn: leave weight out",
+    )
+    .await;
+    refused(
+        &event("every: 10ms"),
+        "spec.chaos.events[0].every: Invalid value",
+        "every must be at least 1s",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_interval_is_there_for_events_that_are_drawn_and_for_no_others() {
+    let path = "spec.chaos: Invalid value";
+    let interval = "    interval: {min: 30s, max: 45s}\n";
+    let sentence = "spec.chaos.interval is the pause between events that are drawn";
+    refused(&with(interval, ""), path, sentence).await;
+    let cadences = with("weight: 3", "every: 1m").replace("10s}}", "10s}, every: 2m}");
+    refused(&cadences, path, sentence).await;
+    accepted(&cadences.replace(interval, "")).await;
+}
+
+#[tokio::test]
+async fn a_leader_is_known_in_exactly_one_way() {
+    let event = |leader: &str| {
+        let kill = format!("leaderKill: {{component: worker{leader}}}");
+        with("podKill: {component: worker}", &kill)
+    };
+    let spec = accepted(&event("")).await["spec"].clone();
+    assert_eq!(
+        spec["chaos"]["events"][0]["leaderKill"],
+        json!({"component": "worker", "leader": {"query": "soak_sim_leader"}})
+    );
+    accepted(&event(", leader: {lease: chief}")).await;
+    accepted(&event(", leader: {label: role=leader}")).await;
+    let path = "spec.chaos.events[0].leaderKill.leader";
+    let sentence = "set exactly one of lease, label, query";
+    refused(&event(", leader: {}"), path, sentence).await;
+    refused(&event(", leader: {lease: a, query: b}"), path, sentence).await;
+    refused(
+        &event(", leader: {label: leader}"),
+        path,
+        "use key=value, such as role=leader",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_crash_is_asked_for_at_a_port_and_a_path() {
+    let event = |endpoint: &str| {
+        let crash = format!("podCrash: {{component: worker{endpoint}}}");
+        with("podKill: {component: worker}", &crash)
+    };
+    let spec = accepted(&event(", endpoint: {port: 9000}")).await["spec"].clone();
+    assert_eq!(
+        spec["chaos"]["events"][0]["podCrash"],
+        json!({"component": "worker", "endpoint": {"port": 9000, "path": "/debug/crash"}})
+    );
+    let path = "spec.chaos.events[0].podCrash.endpoint";
+    refused(
+        &event(", endpoint: {path: 'crash?now'}"),
+        path,
+        "path begins with / and has letters",
+    )
+    .await;
+    refused(
+        &event(", endpoint: {port: 0}"),
+        path,
+        "greater than or equal to 1",
     )
     .await;
 }
@@ -745,7 +829,7 @@ spec:
     );
     assert_eq!(
         spec["chaos"]["events"],
-        json!([{"podRestart": {"component": "worker", "gracePeriod": "10s"}, "weight": 1}])
+        json!([{"podRestart": {"component": "worker", "gracePeriod": "10s"}}])
     );
     assert_eq!(
         spec["criteria"],
@@ -789,8 +873,8 @@ async fn a_field_that_does_not_exist_is_refused_in_strict_mode() {
         ("warmUp: 1m", "warmup: 1m", "spec.warmup"),
         (
             "minReadyPercent: 50",
-            "minReadyPercent: 50, overlap: true",
-            "spec.chaos.guard.overlap",
+            "minReadyPercent: 50, overlaps: true",
+            "spec.chaos.guard.overlaps",
         ),
         (
             "name: base,",

@@ -110,7 +110,7 @@ async fn deleted_while_a_kill_is_under_way_it_leaves_nothing() {
     let namespace = Namespace::new(&client().await, "del-kill").await;
     let soak = namespace.soak(&restless("deleted")).await;
     let killed = |status: &soak_api::SoakTestStatus| {
-        status.chaos.pending.is_some() || status.chaos.recovering.is_some()
+        status.chaos.pending.is_some() || !status.chaos.recovering.is_empty()
     };
     soak.until("a kill", REACHED, killed).await;
     soak.delete().await;
@@ -183,7 +183,7 @@ async fn suspended_it_kills_nobody_and_time_runs_on() {
     let namespace = Namespace::new(&client().await, "suspend").await;
     let soak = namespace.soak(&restless("suspended")).await;
     soak.until("a kill", REACHED, |status| {
-        status.chaos.injected == 1 && status.chaos.recovering.is_none()
+        status.chaos.injected == 1 && status.chaos.recovering.is_empty()
     })
     .await;
     soak.patch_spec(json!({"suspend": true})).await;

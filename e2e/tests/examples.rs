@@ -86,8 +86,8 @@ fn the_twins_lose_at_least_five_workers_whatever_the_seed() {
     for path in ["examples/clean.yaml", "examples/leaking.yaml"] {
         let spec = soak_test(path).spec;
         let chaos = spec.chaos.expect("the twins are about chaos");
-        let fifth_at_the_latest =
-            chaos.guard.start_after.duration() + 5 * chaos.interval.max.duration();
+        let interval = chaos.interval.as_ref().expect("they draw their kills");
+        let fifth_at_the_latest = chaos.guard.start_after.duration() + 5 * interval.max.duration();
         let margin = spec.duration.duration().checked_sub(fifth_at_the_latest);
         assert!(
             margin > Some(Duration::ZERO),

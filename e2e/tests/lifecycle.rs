@@ -24,10 +24,10 @@ fn twin(name: &str) -> SoakTest {
     test.spec.deadline = Some(span(420));
     let chaos = test.spec.chaos.as_mut().expect("the twins are about chaos");
     chaos.guard.start_after = span(30);
-    chaos.interval = SpanRange {
+    chaos.interval = Some(SpanRange {
         min: span(25),
         max: span(30),
-    };
+    });
     test
 }
 
@@ -52,7 +52,7 @@ async fn chaos_was_exact(soak: &Soak, status: &SoakTestStatus, pods: &PodLog, wo
         chaos.recent
     );
     assert!(
-        chaos.pending.is_none() && chaos.recovering.is_none(),
+        chaos.pending.is_none() && chaos.recovering.is_empty(),
         "left behind: {chaos:?}"
     );
 

@@ -49,7 +49,7 @@ fn transitions(before: &SoakTestStatus, after: &SoakTestStatus) -> Vec<Transitio
     if is.pending.is_none() {
         seen.extend(was.pending.iter().map(|intent| Resolved(intent.index)));
     }
-    if is.recovering.is_none() {
+    if is.recovering.is_empty() {
         seen.extend(
             was.recovering
                 .iter()

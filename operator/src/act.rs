@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::Status;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use soak_api::{PendingIntent, SoakTest};
+use serde_json::{Value, json};
+use soak_api::{CrashEndpoint, PendingIntent, SoakTest};
 
+use crate::chaos::Deed;
 use crate::context::{Context, Error, belongs_to};
-use crate::decide::{Effect, KillResult};
+use crate::decide::{Answer, Effect};
+use crate::facts::PodFact;
 use crate::mutant::Mutant;
 use crate::record::Persisted;
 use crate::workload;
@@ -25,7 +29,7 @@ pub(crate) enum Done {
     /// Nothing that needs a record.
     Nothing,
     /// An intent was carried out, or was not.
-    Kill(PendingIntent, KillResult),
+    Injected(PendingIntent, Deed, Answer),
     /// The workload knows that it is to drain.
     Drained,
 }
@@ -55,98 +59,175 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
             ctx.remember(&test, |memory| memory.undeployable = problem);
             Ok(Done::Nothing)
         }
-        Effect::Kill {
+        Effect::Inject {
             intent,
+            deed,
             version,
             again,
-        } => kill(&test, intent, version, again, ctx).await,
+        } => inject(&test, intent, deed, version, again, ctx).await,
         Effect::Drain => Ok(drain(&test, ctx).await),
         Effect::Remove => remove(&test, ctx).await.map(|()| Done::Nothing),
     }
 }
 
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// How often a deletion is tried anew because the pod has changed since it was looked at.
 const TRIES: u32 = 3;
 
-/// Deletes the pod of the intent and no other: the uid is a precondition that the API server checks. The resource version
-/// is another, for it accepts the deletion of a pod that somebody else has deleted a moment ago, and that would count as
-/// ours.
-async fn kill(
+/// Carries out the intent on its pod and on no other.
+async fn inject(
     test: &SoakTest,
     intent: PendingIntent,
+    deed: Deed,
     mut version: String,
     again: bool,
     ctx: &Context,
 ) -> Result<Done, Error> {
     let pods: Api<Pod> = ctx.api(test);
-    let mut result = KillResult::Unknown;
+    let mut answer = Answer::Unknown;
     for _ in 0..TRIES {
-        let (once, changed) = delete(&pods, &intent, version, again).await;
-        result = once;
+        let (once, changed) = match &deed {
+            Deed::Delete {
+                grace_period_seconds,
+            } => {
+                let grace = Some(*grace_period_seconds);
+                let params = only(&intent, version, grace);
+                let deleted = pods.delete(&intent.pod, &params);
+                told(within(deleted).await, &pods, &intent, again).await
+            }
+            Deed::Evict => {
+                let evicted = evict(&pods, &intent, only(&intent, version, None));
+                told(within(evicted).await, &pods, &intent, again).await
+            }
+            Deed::Crash(endpoint) => (crash(&pods, &intent, endpoint, ctx).await, None),
+        };
+        answer = once;
         match changed {
             Some(fresh) => version = fresh,
             None => break,
         }
     }
-    ctx.metrics.chaos(&intent.kind, &result);
-    Ok(Done::Kill(intent, result))
+    ctx.metrics.chaos(&intent.kind, &answer);
+    Ok(Done::Injected(intent, deed, answer))
 }
 
-/// One try, and the pod's resource version if it has changed and lives, so that nothing was done and another try may be
-/// made.
-async fn delete(
-    pods: &Api<Pod>,
+/// This very pod, as it was when it was looked at. The uid is a precondition that the API server checks. The resource
+/// version is another, for it accepts the deletion of a pod that somebody else has deleted a moment ago, and that would
+/// count as ours.
+fn only(
     intent: &PendingIntent,
     version: String,
-    again: bool,
-) -> (KillResult, Option<String>) {
-    let params = DeleteParams {
-        grace_period_seconds: Some(intent.grace_period_seconds),
+    grace_period_seconds: Option<u32>,
+) -> DeleteParams {
+    DeleteParams {
+        grace_period_seconds,
         preconditions: Some(Preconditions {
             uid: Some(intent.uid.clone()).filter(|_| !Mutant::DropsTheUid.is_on()),
             resource_version: Some(version).filter(|_| !Mutant::TakesOverDeletions.is_on()),
         }),
         ..DeleteParams::default()
-    };
-    let answer =
-        tokio::time::timeout(Duration::from_secs(5), pods.delete(&intent.pod, &params)).await;
-    let result = match answer {
-        Ok(Ok(_)) => KillResult::Accepted,
-        // Gone, perhaps by the earlier try: the next pass finds it gone and presumes that.
-        Ok(Err(kube::Error::Api(status))) if again && status.code == 404 => KillResult::Unknown,
-        Ok(Err(kube::Error::Api(status))) if status.code == 404 => KillResult::Gone,
-        Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
-            return changed(pods, intent, again).await;
-        }
-        Ok(Err(kube::Error::Api(status))) if status.code == 403 || status.code == 422 => {
-            KillResult::Refused(status.message)
-        }
-        Ok(Err(error)) => {
-            tracing::warn!(%error, pod = intent.pod, "nobody knows whether the pod was deleted");
-            KillResult::Unknown
-        }
-        Err(_) => KillResult::Unknown,
-    };
-    (result, None)
+    }
 }
 
-/// What has become of a pod that is not as it was when it was looked at.
-async fn changed(
+/// By hand: `Api::evict` of kube 5 writes `delete_options`, which the API server does not know, so that the preconditions
+/// would be lost without a word.
+async fn evict(pods: &Api<Pod>, intent: &PendingIntent, only: DeleteParams) -> kube::Result<()> {
+    let body = json!({
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": intent.pod},
+        "deleteOptions": only,
+    });
+    let params = PostParams::default();
+    let answer: kube::Result<Value> = pods
+        .create_subresource("eviction", &intent.pod, &params, &body)
+        .await;
+    answer.map(|_| ())
+}
+
+/// An answer of the API server, or none in time.
+async fn within<T>(asked: impl Future<Output = kube::Result<T>>) -> Option<kube::Result<T>> {
+    tokio::time::timeout(PATIENCE, asked).await.ok()
+}
+
+/// What the answer means, and the pod's resource version if it has changed and lives, so that nothing was done and another
+/// try may be made.
+async fn told<T>(
+    answer: Option<kube::Result<T>>,
     pods: &Api<Pod>,
     intent: &PendingIntent,
     again: bool,
-) -> (KillResult, Option<String>) {
-    let look = tokio::time::timeout(Duration::from_secs(5), pods.get_opt(&intent.pod)).await;
-    let Ok(Ok(found)) = look else {
-        return (KillResult::Unknown, None);
+) -> (Answer, Option<String>) {
+    let answer = match answer {
+        Some(Ok(_)) => Answer::Accepted,
+        // Gone, perhaps by the earlier try: the next pass finds it gone and presumes that.
+        Some(Err(kube::Error::Api(status))) if again && status.code == 404 => Answer::Unknown,
+        Some(Err(kube::Error::Api(status))) if status.code == 404 => Answer::Gone,
+        Some(Err(kube::Error::Api(status))) if status.code == 409 => {
+            return changed(pods, intent, again).await;
+        }
+        Some(Err(kube::Error::Api(status)))
+            if matches!(status.code, 403 | 422) || over_budget(&status) =>
+        {
+            Answer::Refused(status.message.clone())
+        }
+        Some(Err(error)) => {
+            tracing::warn!(%error, pod = intent.pod, "nobody knows whether the pod was hit");
+            Answer::Unknown
+        }
+        None => Answer::Unknown,
+    };
+    (answer, None)
+}
+
+/// Whether a disruption budget keeps the pod; the API server answers with the same code when it has too much to do.
+fn over_budget(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.code == 429
+        && causes
+            .into_iter()
+            .any(|cause| cause.reason == "DisruptionBudget")
+}
+
+/// Asks the process to crash, if the container is still the one that was meant. Its address is read anew, for it may have
+/// passed to another pod; and the pod itself refuses what is not meant for it.
+async fn crash(
+    pods: &Api<Pod>,
+    intent: &PendingIntent,
+    endpoint: &CrashEndpoint,
+    ctx: &Context,
+) -> Answer {
+    let pod = match within(pods.get_opt(&intent.pod)).await {
+        Some(Ok(Some(pod))) => pod,
+        Some(Ok(None)) => return Answer::Gone,
+        // Nothing was asked for.
+        Some(Err(error)) => return Answer::Refused(error.to_string()),
+        None => return Answer::Refused("no answer in time".to_owned()),
+    };
+    let meant = PodFact::of(&pod).is_some_and(|(_, fact)| {
+        fact.uid == intent.uid && fact.restarts == intent.restarts && fact.serves()
+    });
+    let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
+    match address {
+        Some(address) if meant => ctx.outside.crash(&address, &intent.pod, endpoint).await,
+        _ => Answer::Gone,
+    }
+}
+
+/// What has become of a pod that is not as it was when it was looked at.
+async fn changed(pods: &Api<Pod>, intent: &PendingIntent, again: bool) -> (Answer, Option<String>) {
+    let Some(Ok(found)) = within(pods.get_opt(&intent.pod)).await else {
+        return (Answer::Unknown, None);
     };
     let same = found.filter(|pod| pod.uid().as_ref() == Some(&intent.uid));
     match same {
         Some(pod) if pod.metadata.deletion_timestamp.is_none() => {
-            (KillResult::Unknown, pod.resource_version())
+            (Answer::Unknown, pod.resource_version())
         }
-        _ if again => (KillResult::Unknown, None),
-        _ => (KillResult::Gone, None),
+        _ if again => (Answer::Unknown, None),
+        _ => (Answer::Gone, None),
     }
 }
 
@@ -170,7 +251,7 @@ async fn deploy(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
 }
 
 async fn drain(test: &SoakTest, ctx: &Context) -> Done {
-    match tokio::time::timeout(Duration::from_secs(5), ctx.outside.drain(test)).await {
+    match tokio::time::timeout(PATIENCE, ctx.outside.drain(test)).await {
         Ok(Ok(())) => Done::Drained,
         Ok(Err(error)) => {
             tracing::warn!(

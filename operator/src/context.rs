@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::events::Recorder;
 use kube::{Api, Client, Resource, ResourceExt};
-use soak_api::SoakTest;
+use soak_api::{Plan, PlanError, SoakTest};
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
@@ -51,6 +51,8 @@ pub(crate) struct Memory {
     /// What became of the look that was begun last.
     pub(crate) looking: Looking,
     pub(crate) looked_at: Option<Timestamp>,
+    /// What chaos is to do, once the seed is known.
+    plan: Option<Result<Arc<Plan>, PlanError>>,
     asked_at: Option<Timestamp>,
 }
 
@@ -143,6 +145,18 @@ impl Context {
         change(self.memory().entry(key(test)).or_default());
     }
 
+    /// What chaos is to do; empty without chaos, or before there is a seed.
+    pub(crate) fn plan(&self, test: &SoakTest) -> Result<Arc<Plan>, PlanError> {
+        if let Some(plan) = self.remembered(test).plan {
+            return plan;
+        }
+        let Some(plan) = planned(test) else {
+            return Ok(Arc::default());
+        };
+        self.remember(test, |memory| memory.plan = Some(plan.clone()));
+        plan
+    }
+
     /// Forgets SoakTests that are gone.
     pub(crate) fn keep_only(&self, alive: impl Fn(&str) -> bool) {
         self.memory().retain(|uid, _| alive(uid));
@@ -165,6 +179,14 @@ impl Context {
     fn memory(&self) -> std::sync::MutexGuard<'_, HashMap<String, Memory>> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What chaos is to do, by the seed and the rules that the status fixed; `None` without chaos, or before there is a seed.
+pub(crate) fn planned(test: &SoakTest) -> Option<Result<Arc<Plan>, PlanError>> {
+    let (chaos, status) = (test.spec.chaos.as_ref()?, test.status.as_ref()?);
+    let version = status.plan_version.unwrap_or(Plan::VERSION);
+    let plan = Plan::new(status.seed?, version, chaos, test.spec.duration.duration());
+    Some(plan.map(Arc::new))
 }
 
 /// Whether the object belongs to this SoakTest and not to another, earlier or later, of the same name.

@@ -49,7 +49,7 @@ pub(crate) async fn reconcile(
 fn report(test: &SoakTest, done: Done, ctx: &Context) -> Option<Decision> {
     match done {
         Done::Nothing => None,
-        Done::Kill(intent, result) => resolve(test, &intent, &result, ctx.now()),
+        Done::Injected(intent, deed, answer) => resolve(test, &intent, &deed, &answer, ctx.now()),
         Done::Drained => {
             let mut status = test.status.clone()?;
             status.drained_at = Some(ctx.now());

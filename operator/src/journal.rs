@@ -9,12 +9,12 @@
 //! # 3f2a91-1763850000124 3f2a91-1763849990022                   a batch, and the one before it
 //! i worker simple-worker-7f9c-x2kq1 6f1c… 0 1763850000123      an incarnation: component, pod, uid, restarts, start
 //! x 6f1c… 0 1763850100456                                      its end
-//! e 3 podKill worker simple-worker-7f9c-x2kq1 6f1c… 1763850100400 1763850100456 1763850107001 Injected -
+//! e 3 podKill worker simple-worker-7f9c-x2kq1 6f1c… 0 1763850100400 1763850100456 1763850107001 Injected -
 //! b 1763850200000 worker simple-worker-7f9c-x2kq1 OOMKilled exit code 137
 //! ```
 //! Instants are milliseconds since the Unix epoch; `-` stands for nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use soak_api::{EventRecord, EventResult, HealthBreach, JournalStatus};
@@ -160,13 +160,11 @@ impl Journal {
             .map(|(incarnation, _)| incarnation)
     }
 
-    /// The uids of pods that an event was carried out on, or may have been.
-    pub(crate) fn hit(&self) -> BTreeSet<&str> {
+    /// The events that were carried out, or may have been.
+    pub(crate) fn done(&self) -> impl Iterator<Item = &EventRecord> {
         self.events
             .values()
             .filter(|event| matches!(event.result, EventResult::Injected | EventResult::Presumed))
-            .map(|event| event.uid.as_str())
-            .collect()
     }
 
     /// Whether the same thing has been noted before, at whatever instant.
@@ -213,12 +211,13 @@ fn encode(entry: &Entry) -> String {
         ),
         Entry::Ended { id, at } => format!("x {} {} {}", id.uid, id.restarts, at.as_millisecond()),
         Entry::Event(e) => format!(
-            "e {} {} {} {} {} {} {} {} {} {}",
+            "e {} {} {} {} {} {} {} {} {} {} {}",
             e.index,
             e.kind,
             e.component,
             or_dash(&e.pod),
             or_dash(&e.uid),
+            e.restarts,
             e.planned_at.as_millisecond(),
             instant_or_dash(e.injected_at),
             instant_or_dash(e.recovered_at),
@@ -261,6 +260,7 @@ fn decode(line: &str) -> Option<Entry> {
             component: words.next()?.to_owned(),
             pod: text(words.next()?),
             uid: text(words.next()?),
+            restarts: words.next()?.parse().ok()?,
             planned_at: instant(words.next()?)?,
             injected_at: optional_instant(words.next()?)?,
             recovered_at: optional_instant(words.next()?)?,
@@ -279,11 +279,12 @@ fn decode(line: &str) -> Option<Entry> {
     words.next().is_none().then_some(entry)
 }
 
-const RESULTS: [(EventResult, &str); 4] = [
+const RESULTS: [(EventResult, &str); 5] = [
     (EventResult::Injected, "Injected"),
     (EventResult::Skipped, "Skipped"),
     (EventResult::Abandoned, "Abandoned"),
     (EventResult::Presumed, "Presumed"),
+    (EventResult::Unproven, "Unproven"),
 ];
 
 fn result_name(result: EventResult) -> &'static str {
@@ -365,16 +366,20 @@ mod tests {
             (
                 0_u32..10_000,
                 word(),
-                (prop::option::of(word()), prop::option::of("[0-9a-f]{8}")),
+                (
+                    prop::option::of(word()),
+                    prop::option::of("[0-9a-f]{8}"),
+                    0_u32..9
+                ),
                 (at(), prop::option::of(at()), prop::option::of(at())),
-                0_usize..4,
+                0_usize..RESULTS.len(),
                 prop::option::of("[A-Z][A-Za-z]{0,20}"),
             )
                 .prop_map(
                     |(
                         index,
                         component,
-                        (pod, uid),
+                        (pod, uid, restarts),
                         (planned_at, injected_at, recovered_at),
                         result,
                         reason,
@@ -385,6 +390,7 @@ mod tests {
                             component,
                             pod: pod.unwrap_or_default(),
                             uid: uid.unwrap_or_default(),
+                            restarts,
                             planned_at,
                             injected_at,
                             recovered_at,

@@ -18,7 +18,6 @@ mod metrics;
 mod mutant;
 mod observe;
 mod outside;
-mod plan;
 pub mod prometheus;
 mod reasons;
 mod record;

@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use soak_api::SoakTest;
 
 use crate::context::Error;
-use crate::decide::KillResult;
+use crate::decide::Answer;
 
 /// All of them; clones share their values.
 #[derive(Clone, Debug)]
@@ -146,12 +146,12 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn chaos(&self, kind: &str, result: &KillResult) {
-        let result = match result {
-            KillResult::Accepted => "injected",
-            KillResult::Gone => "gone",
-            KillResult::Refused(_) => "refused",
-            KillResult::Unknown => "unknown",
+    pub(crate) fn chaos(&self, kind: &str, answer: &Answer) {
+        let result = match answer {
+            Answer::Accepted => "injected",
+            Answer::Gone => "gone",
+            Answer::Refused(_) => "refused",
+            Answer::Unknown => "unknown",
         };
         self.chaos
             .get_or_create(&ChaosLabels {

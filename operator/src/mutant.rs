@@ -11,6 +11,8 @@ pub(crate) enum Mutant {
     TakesOverDeletions,
     /// Acts without having written down what it is about to do.
     ForgetsTheIntent,
+    /// Takes a process that was told to crash for one that did.
+    BelievesTheCrash,
     /// Takes an intent that it finds for one that was carried out.
     CallsPendingDone,
     /// Carries out an intent on another pod where its own is gone.
@@ -61,10 +63,11 @@ impl Mutant {
     }
 
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::DropsTheUid,
         Self::TakesOverDeletions,
         Self::ForgetsTheIntent,
+        Self::BelievesTheCrash,
         Self::CallsPendingDone,
         Self::TakesAnotherPod,
         Self::DropsTheIntent,

@@ -2,19 +2,23 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::{Api, ResourceExt};
-use soak_api::{CriterionResult, PendingIntent, Phase, SoakTest};
+use soak_api::{CriterionResult, PendingIntent, Phase, Plan, PlanError, SoakTest, SoakTestStatus};
 
 use crate::context::{Context, Error, belongs_to};
-use crate::decide::LAST_CALL;
+use crate::decide::{LAST_CALL, due};
 use crate::facts::PodFact;
 use crate::journal::{Journal, JournalError};
 use crate::judge::Looking;
-use crate::{judge, record, workload};
+use crate::{chaos, judge, record, workload};
+
+/// How long it may take to ask who leads.
+const ASKED_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long judging may take before it is begun anew.
 const JUDGED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
@@ -39,6 +43,10 @@ pub(crate) struct Observed {
     pub(crate) remaining: Vec<String>,
     /// The journal as it is written.
     pub(crate) journal: Result<Arc<Journal>, JournalError>,
+    /// What chaos is to do; empty without chaos, or before there is a seed.
+    pub(crate) plan: Result<Arc<Plan>, PlanError>,
+    /// The pod that leads, or why it is not known, where the event that is due is about it.
+    pub(crate) leader: Option<Result<String, String>>,
     /// Why the workload could not be created when that was last tried.
     pub(crate) undeployable: Option<String>,
     /// Whether Prometheus answers; `None` where it was not asked this time.
@@ -83,6 +91,11 @@ pub(crate) async fn observe(
         Ok(journal) => lost_nodes(journal, &pods, &departed, ctx).await,
         Err(_) => HashSet::new(),
     };
+    let plan = ctx.plan(test);
+    let leader = match &plan {
+        Ok(plan) => leader(test, &status, plan, ctx, now).await,
+        Err(_) => None,
+    };
     let remaining = if status.phase == Phase::CleaningUp {
         remaining(test, ctx).await
     } else {
@@ -97,6 +110,8 @@ pub(crate) async fn observe(
         departed,
         remaining,
         journal,
+        plan,
+        leader,
         undeployable: ctx.remembered(test).undeployable,
         metrics,
         looking,
@@ -121,6 +136,22 @@ async fn look_again(
     let now = found.and_then(|pod| PodFact::of(&pod));
     pods.extend(now.map(|(_, pod)| pod).filter(|pod| pod.uid == intent.uid));
     Ok(())
+}
+
+/// Asks who leads if the event that is due is about the leader.
+async fn leader(
+    test: &SoakTest,
+    status: &SoakTestStatus,
+    plan: &Plan,
+    ctx: &Context,
+    now: Timestamp,
+) -> Option<Result<String, String>> {
+    let due = due(status, plan, now)?;
+    let kind = plan.kind(due)?;
+    let leader = chaos::event(kind).leader()?;
+    let asked = chaos::find_leader(leader, kind.component(), test, ctx, now);
+    let answer = tokio::time::timeout(ASKED_WITHIN, asked).await;
+    Some(answer.unwrap_or_else(|_| Err("no answer in time".to_owned())))
 }
 
 /// The objects of the workload that are not gone. They are deleted in the foreground, so that while a Deployment's pods

@@ -1,7 +1,10 @@
 //! What lies outside the cluster's API: Prometheus, and the workload itself.
 
-use soak_api::SoakTest;
+use std::time::Duration;
 
+use soak_api::{CrashEndpoint, SoakTest};
+
+use crate::decide::Answer;
 use crate::prometheus::{Error, Prometheus};
 use crate::workload;
 
@@ -31,5 +34,39 @@ impl Outside {
             #[cfg(test)]
             Self::Model(model) => model.drain().await,
         }
+    }
+
+    /// Asks the process of a pod to crash. A connection that breaks is what a crash looks like from here, so it counts as
+    /// accepted like an answer does: whether the process did crash is shown by its container.
+    pub(crate) async fn crash(&self, address: &str, pod: &str, endpoint: &CrashEndpoint) -> Answer {
+        match self {
+            Self::Network(http) => ask_to_crash(http, address, pod, endpoint).await,
+            #[cfg(test)]
+            Self::Model(model) => model.crash(pod).await,
+        }
+    }
+}
+
+async fn ask_to_crash(
+    http: &reqwest::Client,
+    address: &str,
+    pod: &str,
+    endpoint: &CrashEndpoint,
+) -> Answer {
+    let CrashEndpoint { port, path } = endpoint;
+    let host = if address.contains(':') {
+        format!("[{address}]")
+    } else {
+        address.to_owned()
+    };
+    let url = format!("http://{host}:{port}{path}?pod={pod}");
+    let asked = http.post(url).timeout(Duration::from_secs(3)).send().await;
+    match asked {
+        Ok(response) if response.status().is_success() => Answer::Accepted,
+        Ok(response) => Answer::Refused(format!("{path} answered {}", response.status())),
+        Err(error) if error.is_connect() || error.is_builder() => {
+            Answer::Refused(error.to_string())
+        }
+        Err(_) => Answer::Accepted,
     }
 }

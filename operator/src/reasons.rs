@@ -16,6 +16,10 @@ pub(crate) mod chaos {
     pub(crate) const MISSED: &str = "Missed";
     pub(crate) const PROTECTED: &str = "Protected";
     pub(crate) const TOO_FEW_READY: &str = "TooFewReady";
+    pub(crate) const DRY_RUN: &str = "DryRun";
+    pub(crate) const TOO_YOUNG: &str = "TooYoung";
+    pub(crate) const NO_LEADER: &str = "NoLeader";
+    pub(crate) const NO_RESTART: &str = "NoRestart";
     pub(crate) const NO_CANDIDATE: &str = "NoCandidate";
     pub(crate) const LATE: &str = "Late";
     pub(crate) const TOO_LATE: &str = "TooLate";

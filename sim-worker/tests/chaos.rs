@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use soak_sim::intervals::Intervals;
 use soak_sim::message::Numbered;
 use soak_sim::nats::Nats;
 use soak_sim::{ledger, names, producer};
-use support::{NatsServer, eventually, free_addr, is_ready, metric};
+use support::{NatsServer, ask, eventually, free_addr, is_ready, metric};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -302,6 +303,21 @@ async fn orphaned_pull_loops_leak_and_a_clean_worker_comes_back_to_base() {
     // A worker's share went to the survivors and back, twice.
     assert!(grown >= 4, "leaking survivors grew by {grown}");
     assert_eq!(grown % 2, 0, "each restart leaks the same");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_crashes_when_asked_to_by_its_own_name_only() {
+    let nats = NatsServer::start();
+    let mut pod = Pod::start(&nats, "worker-0", &[], "none");
+    let ready = || async { is_ready(pod.addr) };
+    eventually("it is ready", Duration::from_secs(120), ready).await;
+    let refusal = ask("POST", pod.addr, "/debug/crash?pod=worker-1").expect("an answer");
+    assert!(refusal.starts_with("HTTP/1.1 409"), "{refusal}");
+    assert!(is_ready(pod.addr), "it goes on");
+    let answer = ask("POST", pod.addr, "/debug/crash?pod=worker-0");
+    assert!(answer.is_none_or(|answer| answer.is_empty()));
+    let end = pod.child.wait().expect("it ends");
+    assert_eq!(end.signal(), Some(6), "SIGABRT: {end:?}");
 }
 
 /// Tasks of each survivor before a worker was restarted twice and after, both in steady state.

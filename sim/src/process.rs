@@ -27,7 +27,8 @@ impl Process {
         info!(addr = %common.http_addr, "serving /metrics, /healthz and /readyz");
         let http = telemetry.tasks.component("http");
         let (registry, ready) = (Arc::new(telemetry.registry), telemetry.ready);
-        http.start("serve", |stop| serve(listener, registry, ready, stop))
+        let pod = common.pod_name.clone();
+        http.start("serve", |stop| serve(listener, registry, ready, pod, stop))
             .await;
         Ok(Self { http })
     }

@@ -1,5 +1,8 @@
-//! What is done to the workload's pods. Each event is a file of its own.
+//! What is done to the workload's pods. Each event is a file of its own and a line in the list below.
 
+mod evict;
+mod leader_kill;
+mod pod_crash;
 mod pod_kill;
 mod pod_restart;
 
@@ -8,26 +11,138 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use soak_verdict::Span;
 
+pub use evict::Evict;
+pub use leader_kill::{Leader, LeaderKill};
+pub use pod_crash::{CrashEndpoint, PodCrash};
 pub use pod_kill::PodKill;
 pub use pod_restart::PodRestart;
 
+/// Names with commas between them.
+macro_rules! list {
+    ($first:literal $(, $name:literal)*) => {
+        concat!($first $(, ", ", $name)*)
+    };
+}
+
+/// The kinds of events: the entry in the spec, of whose kinds exactly one is set, and the checked form.
+macro_rules! events {
+    ($($(#[$doc:meta])* $field:ident, $name:literal, $kind:ident;)+) => {
+        /// One kind of event, and how often and when it comes. Exactly one kind is set.
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+        #[x_kube(
+            validation = Rule::new(concat!("[", $("has(self.", $name, "), ",)+ "].filter(x, x).size() == 1"))
+                .message(concat!("set exactly one of ", list!($($name),+), " in each event")),
+            validation = Rule::new(concat!($("(!has(self.", $name, ") || self.", $name, ".component in ['worker', 'producer']) && ",)+ "true"))
+                .message("component must be worker or producer, the components of the simulation"),
+            validation = Rule::new("!has(self.every) || !has(self.weight)")
+                .message("an event with every keeps a cadence of its own and is not drawn: leave weight out")
+        )]
+        #[serde(rename_all = "camelCase")]
+        pub struct ChaosEvent {
+            $(
+                $(#[$doc])*
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pub $field: Option<$kind>,
+            )+
+            /// How often it is drawn, against the weights of the others; 1 where left out.
+            #[schemars(range(min = 1, max = 1_000))]
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub weight: Option<u32>,
+            /// Instead of being drawn: this long after `guard.startAfter`, and then again and again.
+            #[x_kube(validation = Rule::new(concat!("!self.matches(", span!(), ") || duration(self) >= duration('1s')")).message("every must be at least 1s"))]
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub every: Option<Span>,
+            /// Pods that are younger than this are not hit.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub min_age: Option<Span>,
+            /// So many of these at most; later it is drawn no more.
+            #[schemars(range(min = 1, max = 1_000_000))]
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub max_events: Option<u32>,
+        }
+
+        /// An event whose kind is known.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum ChaosKind {
+            $(
+                $(#[$doc])*
+                $kind($kind),
+            )+
+        }
+
+        /// An event that admission should have refused.
+        #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+        #[error("spec.chaos.events[{index}]: set exactly one of {}", list!($($name),+))]
+        pub struct InvalidChaos {
+            /// Its place in the list, from 0.
+            pub index: usize,
+        }
+
+        impl ChaosEvent {
+            /// The one kind that is set; `None` where none or several are.
+            pub fn kind(&self) -> Option<ChaosKind> {
+                let mut kinds = [$(self.$field.clone().map(ChaosKind::$kind)),+].into_iter().flatten();
+                kinds.next().filter(|_| kinds.next().is_none())
+            }
+        }
+
+        impl ChaosKind {
+            /// The kind's name, as in the spec.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$kind(_) => $name,)+
+                }
+            }
+
+            /// The component that it hits.
+            pub fn component(&self) -> &str {
+                match self {
+                    $(Self::$kind(event) => &event.component,)+
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// Kills a pod.
+    pod_kill, "podKill", PodKill;
+    /// Restarts a pod with a grace period.
+    pod_restart, "podRestart", PodRestart;
+    /// Crashes the process in a pod.
+    pod_crash, "podCrash", PodCrash;
+    /// Kills the leader.
+    leader_kill, "leaderKill", LeaderKill;
+    /// Evicts a pod, as draining its node would.
+    evict, "evict", Evict;
+}
+
 /// The seeded schedule of events.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("has(self.interval) || self.events.all(e, has(e.every))")
+        .message("spec.chaos.interval is the pause between events that are drawn: set it, or give every event an every of its own"),
+    validation = Rule::new("!has(self.interval) || self.events.exists(e, !has(e.every))")
+        .message("spec.chaos.interval is the pause between events that are drawn, and every event here has an every of its own: leave interval out")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Chaos {
-    /// The pause between the instants of two events, drawn evenly.
+    /// The pause between the instants of two events that are drawn, itself drawn evenly.
     #[x_kube(validation = Rule::new(concat!("!self.min.matches(", span!(), ") || duration(self.min) >= duration('1s')")).message("spec.chaos.interval.min must be at least 1s"))]
-    pub interval: SpanRange,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<SpanRange>,
     /// When events are refused rather than done.
     #[serde(default)]
     pub guard: Guard,
-    /// What is drawn from, by weight.
+    /// Record what would have been done, with its pod, and do nothing. Such a soak proves nothing and cannot pass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// What happens: drawn by weight, or at a cadence of its own.
     #[schemars(length(min = 1, max = 32))]
     pub events: Vec<ChaosEvent>,
 }
 
-/// When events are refused rather than done. One event at a time, and none before the component has recovered from the
-/// last.
+/// When events are refused rather than done.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Guard {
@@ -38,44 +153,14 @@ pub struct Guard {
     /// No event in this first part of the judged window, so that there is a settled level to compare with.
     #[serde(default = "one_minute")]
     pub start_after: Span,
+    /// Begin an event although a component has not recovered from the last: up to eight at once, as far as
+    /// minReadyPercent allows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overlap: bool,
     /// A component that is not ready again this long after an event fails the soak's health.
     #[schemars(schema_with = "crate::soaktest::positive_span")]
     #[serde(default = "five_minutes")]
     pub recovery_timeout: Span,
-}
-
-/// One kind of event and how often it is drawn. Exactly one kind is set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("[has(self.podKill), has(self.podRestart)].filter(x, x).size() == 1").message("set exactly one of podKill, podRestart in each event"))]
-#[serde(rename_all = "camelCase")]
-pub struct ChaosEvent {
-    /// Kills a pod.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod_kill: Option<PodKill>,
-    /// Restarts a pod with a grace period.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod_restart: Option<PodRestart>,
-    /// How often it is drawn, against the weights of the others.
-    #[schemars(range(min = 1, max = 1_000))]
-    #[serde(default = "once")]
-    pub weight: u32,
-}
-
-/// An event whose kind is known.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ChaosKind {
-    /// See [`PodKill`].
-    PodKill(PodKill),
-    /// See [`PodRestart`].
-    PodRestart(PodRestart),
-}
-
-/// An event that admission should have refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("spec.chaos.events[{index}]: set exactly one of podKill, podRestart")]
-pub struct InvalidChaos {
-    /// Its place in the list, from 0.
-    pub index: usize,
 }
 
 /// A stretch of lengths of time to draw from, both ends included.
@@ -90,39 +175,12 @@ pub struct SpanRange {
 }
 
 impl Chaos {
-    /// The events with their kinds and weights, or the first that sets none or several.
-    pub fn kinds(&self) -> Result<Vec<(ChaosKind, u32)>, InvalidChaos> {
-        self.events
-            .iter()
-            .enumerate()
-            .map(
-                |(index, event)| match (&event.pod_kill, &event.pod_restart) {
-                    (Some(kill), None) => Ok((ChaosKind::PodKill(kill.clone()), event.weight)),
-                    (None, Some(restart)) => {
-                        Ok((ChaosKind::PodRestart(restart.clone()), event.weight))
-                    }
-                    _ => Err(InvalidChaos { index }),
-                },
-            )
+    /// The kinds of the events, or the first event that sets none or several.
+    pub fn kinds(&self) -> Result<Vec<ChaosKind>, InvalidChaos> {
+        let kinds = self.events.iter().enumerate();
+        kinds
+            .map(|(index, event)| event.kind().ok_or(InvalidChaos { index }))
             .collect()
-    }
-}
-
-impl ChaosKind {
-    /// The kind's name, as in the spec.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::PodKill(_) => "podKill",
-            Self::PodRestart(_) => "podRestart",
-        }
-    }
-
-    /// The component that it hits.
-    pub fn component(&self) -> &str {
-        match self {
-            Self::PodKill(kill) => &kill.component,
-            Self::PodRestart(restart) => &restart.component,
-        }
     }
 }
 
@@ -131,6 +189,7 @@ impl Default for Guard {
         Self {
             min_ready_percent: half(),
             start_after: one_minute(),
+            overlap: false,
             recovery_timeout: five_minutes(),
         }
     }
@@ -146,8 +205,4 @@ fn one_minute() -> Span {
 
 fn five_minutes() -> Span {
     Span::from_seconds(300)
-}
-
-fn once() -> u32 {
-    1
 }

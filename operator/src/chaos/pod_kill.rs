@@ -1,4 +1,14 @@
 //! podKill: the shortest grace period at which the pod's object outlives its container.
 
-/// At 1 the kubelet sends SIGTERM and, about two seconds later, SIGKILL.
-pub(super) const GRACE_PERIOD_SECONDS: u32 = 1;
+use soak_api::PodKill;
+
+use super::{Deed, Event};
+
+impl Event for PodKill {
+    /// At a grace period of 1 the kubelet sends SIGTERM and, about two seconds later, SIGKILL.
+    fn deed(&self) -> Deed {
+        Deed::Delete {
+            grace_period_seconds: 1,
+        }
+    }
+}

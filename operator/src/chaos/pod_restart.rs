@@ -2,9 +2,14 @@
 
 use soak_api::PodRestart;
 
-/// The chosen grace period in whole seconds, at least one.
-pub(super) fn grace_period_seconds(restart: &PodRestart) -> u32 {
-    u32::try_from(restart.grace_period.duration().as_secs())
-        .unwrap_or(u32::MAX)
-        .max(1)
+use super::{Deed, Event};
+
+impl Event for PodRestart {
+    /// In whole seconds, at least one.
+    fn deed(&self) -> Deed {
+        let seconds = self.grace_period.duration().as_secs();
+        Deed::Delete {
+            grace_period_seconds: u32::try_from(seconds).unwrap_or(u32::MAX).max(1),
+        }
+    }
 }

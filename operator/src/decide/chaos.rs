@@ -5,32 +5,37 @@
 
 use jiff::{SignedDuration, Timestamp};
 use soak_api::{
-    Chaos, EventRecord, EventResult, PendingIntent, Recovering, SoakOutcome, SoakTest,
-    SoakTestStatus,
+    Chaos, ChaosEvent, ChaosKind, EventRecord, EventResult, PendingIntent, Phase, Plan,
+    PlannedEvent, Recovering, SoakOutcome, SoakTest, SoakTestStatus,
 };
 
 use super::{Decision, Draft, Effect, health, lifecycle, signed};
-use crate::chaos::grace_period_seconds;
+use crate::chaos::{self, Deed};
 use crate::facts::PodFact;
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, IncarnationId};
 use crate::mutant::Mutant;
-use crate::plan::{self, PlannedEvent};
 use crate::reasons::{breach, chaos as reason};
 
 /// How late an event may still be carried out.
 const LATEST: SignedDuration = SignedDuration::from_secs(10);
 
-/// How many events the status shows.
+/// How long after it was asked for, or was to be, a crash shows by a restart. One that comes later is not ours.
+const RESTARTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// How many events a component may be recovering from at once, where they may overlap.
+const MOST_AT_ONCE: usize = 8;
+
+/// How many events the status shows, with those that are not yet recovered from.
 const RECENT: usize = 10;
 
 /// What came of carrying out an intent.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum KillResult {
-    /// The API server accepted it for the intended pod.
+pub(crate) enum Answer {
+    /// It was accepted for the intended pod.
     Accepted,
     /// The pod was gone, or its name had passed to another.
     Gone,
-    /// The API server refused it, for the reason given.
+    /// It was refused, for the reason given.
     Refused(String),
     /// Nobody knows: no answer came.
     Unknown,
@@ -38,21 +43,18 @@ pub(crate) enum KillResult {
 
 /// Counts the plan as the window begins; `false` if there is none to be had, which ends the soak.
 pub(super) fn start(draft: &mut Draft<'_>) -> bool {
-    match planned(draft) {
-        Ok(events) => {
-            let began = draft.now;
+    match &draft.observed.plan {
+        Ok(plan) => {
+            let (began, plan) = (draft.now, plan.clone());
             let status = &mut draft.decision.status.chaos;
-            status.planned = u32::try_from(events.len()).unwrap_or(u32::MAX);
-            status.next_at = events.first().map(|event| began + signed(event.at));
+            status.planned = u32::try_from(plan.events().len()).unwrap_or(u32::MAX);
+            status.next_at = plan.events().first().map(|event| began + signed(event.at));
             status.summary = summary(status.injected, status.planned);
             true
         }
         Err(error) => {
-            lifecycle::end(
-                draft,
-                SoakOutcome::Inconclusive,
-                format!("Inconclusive: {error}"),
-            );
+            let message = format!("Inconclusive: {error}");
+            lifecycle::end(draft, SoakOutcome::Inconclusive, message);
             false
         }
     }
@@ -65,67 +67,77 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
         return;
     }
     recover(draft);
-    let Some(began) = draft.before.times.soaking else {
+    let Ok(plan) = draft.observed.plan.clone() else {
         return;
     };
-    let Ok(events) = planned(draft) else { return };
-    let due = draft.decision.status.chaos.due as usize;
-    let Some(event) = events.get(due) else {
-        draft.status().chaos.next_at = None;
-        return;
-    };
-    let at = began + signed(event.at);
-    draft.status().chaos.next_at = Some(at);
+    let next = next(&draft.decision.status, &plan);
+    draft.status().chaos.next_at = next.map(|(_, at)| at);
+    let Some((event, at)) = next else { return };
     if draft.now < at {
         draft.look_at(at);
         return;
     }
     draft.status().chaos.due += 1;
-    draft.status().chaos.next_at = events.get(due + 1).map(|next| began + signed(next.at));
-    match target(draft, event, at, window_end) {
-        Ok(pod) => {
-            let version = pod.version.clone();
-            let intent = PendingIntent {
-                index: event.index,
-                kind: event.kind.name().to_owned(),
-                component: event.kind.component().to_owned(),
+    draft.status().chaos.next_at = self::next(&draft.decision.status, &plan).map(|(_, at)| at);
+    let (Some(kind), Some(chaos)) = (plan.kind(event), draft.test.spec.chaos.as_ref()) else {
+        return;
+    };
+    let due = Due {
+        event,
+        kind,
+        chaos,
+        entry: chaos.events.get(event.entry),
+        at,
+    };
+    match due.target(draft, window_end) {
+        Ok(pod) if chaos.dry_run => {
+            let record = EventRecord {
                 pod: pod.name.clone(),
                 uid: pod.uid.clone(),
-                grace_period_seconds: grace_period_seconds(&event.kind),
-                planned_at: at,
-                decided_at: draft.now,
+                restarts: pod.restarts,
+                ..due.skipped(reason::DRY_RUN)
             };
+            keep(draft, record);
+            draft.look_at(draft.now);
+        }
+        Ok(pod) => {
+            let version = pod.version.clone();
+            let intent = due.intent(pod, draft.now);
             if !Mutant::ForgetsTheIntent.is_on() {
                 draft.status().chaos.pending = Some(intent.clone());
             }
-            draft.decision.effect = Effect::Kill {
+            draft.decision.effect = Effect::Inject {
                 intent,
+                deed: chaos::event(kind).deed(),
                 version,
                 again: false,
             };
         }
         Err(reason) => {
-            let record = EventRecord {
-                index: event.index,
-                kind: event.kind.name().to_owned(),
-                component: event.kind.component().to_owned(),
-                pod: String::new(),
-                uid: String::new(),
-                planned_at: at,
-                injected_at: None,
-                recovered_at: None,
-                result: EventResult::Skipped,
-                reason: reason.to_owned(),
-            };
-            draft.announce(
-                true,
-                "ChaosSkipped",
-                format!("event {} was skipped: {reason}", event.index),
-            );
-            keep(draft, record);
+            let note = format!("event {} was skipped: {reason}", event.index);
+            draft.announce(true, "ChaosSkipped", note);
+            keep(draft, due.skipped(reason));
             draft.look_at(draft.now);
         }
     }
+}
+
+/// The event that comes next, and when.
+fn next<'p>(status: &SoakTestStatus, plan: &'p Plan) -> Option<(&'p PlannedEvent, Timestamp)> {
+    let began = status.times.soaking?;
+    let event = plan.events().get(status.chaos.due as usize)?;
+    Some((event, began + signed(event.at)))
+}
+
+/// The event whose instant has come and of which nothing has been decided yet.
+pub(crate) fn due<'p>(
+    status: &SoakTestStatus,
+    plan: &'p Plan,
+    now: Timestamp,
+) -> Option<&'p PlannedEvent> {
+    let open = status.phase == Phase::Soaking && status.chaos.pending.is_none();
+    let (event, at) = next(status, plan).filter(|_| open)?;
+    (at <= now).then_some(event)
 }
 
 /// Begins nothing more, since the soak ends before its time; `false` while something begun is still open. What was planned
@@ -133,7 +145,6 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
 pub(super) fn stop(draft: &mut Draft<'_>) -> bool {
     if let Some(intent) = draft.before.chaos.pending.clone() {
         settle_intent(draft, intent);
-        draft.look_at(draft.now);
         return false;
     }
     recover(draft);
@@ -143,67 +154,114 @@ pub(super) fn stop(draft: &mut Draft<'_>) -> bool {
     true
 }
 
-/// The pod that the event hits, or the guard that refuses it.
-fn target<'a>(
-    draft: &'a Draft<'_>,
-    event: &PlannedEvent,
+/// An event whose instant has come.
+struct Due<'a> {
+    event: &'a PlannedEvent,
+    kind: &'a ChaosKind,
+    chaos: &'a Chaos,
+    entry: Option<&'a ChaosEvent>,
     at: Timestamp,
-    window_end: Timestamp,
-) -> Result<&'a PodFact, &'static str> {
-    let Some(chaos) = draft.test.spec.chaos.as_ref() else {
-        return Err(reason::NO_CANDIDATE);
-    };
-    if draft.test.spec.suspend {
-        return Err(reason::SUSPENDED);
+}
+
+impl Due<'_> {
+    /// The pod that the event hits, or the guard that refuses it.
+    fn target<'p>(
+        &self,
+        draft: &'p Draft<'_>,
+        window_end: Timestamp,
+    ) -> Result<&'p PodFact, &'static str> {
+        if draft.test.spec.suspend {
+            return Err(reason::SUSPENDED);
+        }
+        let missed = draft.now.duration_since(self.at) > LATEST;
+        if missed && !Mutant::MakesUpForMissed.is_on() || draft.now >= window_end {
+            return Err(reason::MISSED);
+        }
+        let guard = &self.chaos.guard;
+        let recovering = &draft.decision.status.chaos.recovering;
+        let most = if guard.overlap { MOST_AT_ONCE } else { 1 };
+        if recovering.len() >= most && !Mutant::IgnoresRecovery.is_on() {
+            return Err(reason::NOT_RECOVERED);
+        }
+        let component = self.kind.component();
+        let pods = || {
+            let pods = draft.observed.pods.iter();
+            pods.filter(|pod| pod.component == component)
+        };
+        if pods().any(|pod| pod.protected) {
+            return Err(reason::PROTECTED);
+        }
+        // The watch may still show a pod ready that was hit a moment ago.
+        let hit = |pod: &PodFact| recovering.iter().any(|one| one.event.uid == pod.uid);
+        let serving: Vec<_> = pods().filter(|pod| pod.serves() && !hit(pod)).collect();
+        if serving.is_empty() {
+            return Err(reason::NO_CANDIDATE);
+        }
+        let too_few = (serving.len() - 1) * 100
+            < draft.desired(component) * usize::from(guard.min_ready_percent);
+        if too_few && !Mutant::IgnoresTheGuard.is_on() {
+            return Err(reason::TOO_FEW_READY);
+        }
+        let least = self.entry.and_then(|entry| entry.min_age.as_ref());
+        let least = least.map_or(SignedDuration::ZERO, |age| signed(age.duration()));
+        let mut candidates = serving;
+        candidates.retain(|pod| draft.now.duration_since(pod.created_at) >= least);
+        if candidates.is_empty() {
+            return Err(reason::TOO_YOUNG);
+        }
+        if chaos::event(self.kind).leader().is_some() {
+            let leader = draft.observed.leader.as_ref();
+            let name = leader.and_then(|leader| leader.as_ref().ok());
+            candidates.retain(|pod| Some(&pod.name) == name);
+            return candidates.first().copied().ok_or(reason::NO_LEADER);
+        }
+        candidates.sort_by(|a, b| (a.created_at, &a.name).cmp(&(b.created_at, &b.name)));
+        let rank = self.event.rank(candidates.len());
+        candidates.get(rank).copied().ok_or(reason::NO_CANDIDATE)
     }
-    let missed = draft.now.duration_since(at) > LATEST && !Mutant::MakesUpForMissed.is_on();
-    if missed || draft.now >= window_end {
-        return Err(reason::MISSED);
+
+    fn intent(&self, pod: &PodFact, now: Timestamp) -> PendingIntent {
+        PendingIntent {
+            index: self.event.index,
+            kind: self.kind.name().to_owned(),
+            component: self.kind.component().to_owned(),
+            pod: pod.name.clone(),
+            uid: pod.uid.clone(),
+            restarts: pod.restarts,
+            planned_at: self.at,
+            decided_at: now,
+        }
     }
-    let recovering = draft.decision.status.chaos.recovering.is_some();
-    if recovering && !Mutant::IgnoresRecovery.is_on() {
-        return Err(reason::NOT_RECOVERED);
+
+    fn skipped(&self, reason: &str) -> EventRecord {
+        EventRecord {
+            index: self.event.index,
+            kind: self.kind.name().to_owned(),
+            component: self.kind.component().to_owned(),
+            pod: String::new(),
+            uid: String::new(),
+            restarts: 0,
+            planned_at: self.at,
+            injected_at: None,
+            recovered_at: None,
+            result: EventResult::Skipped,
+            reason: reason.to_owned(),
+        }
     }
-    let component = event.kind.component();
-    let pods = || {
-        draft
-            .observed
-            .pods
-            .iter()
-            .filter(|pod| pod.component == component)
-    };
-    if pods().any(|pod| pod.protected) {
-        return Err(reason::PROTECTED);
-    }
-    let mut candidates: Vec<_> = pods().filter(|pod| pod.serves()).collect();
-    if candidates.is_empty() {
-        return Err(reason::NO_CANDIDATE);
-    }
-    let too_few = (candidates.len() - 1) * 100
-        < draft.desired(component) * usize::from(chaos.guard.min_ready_percent);
-    if too_few && !Mutant::IgnoresTheGuard.is_on() {
-        return Err(reason::TOO_FEW_READY);
-    }
-    candidates.sort_by(|a, b| (a.created_at, &a.name).cmp(&(b.created_at, &b.name)));
-    let rank = plan::scaled(event.draw, candidates.len() as u64);
-    usize::try_from(rank)
-        .ok()
-        .and_then(|rank| candidates.get(rank).copied())
-        .ok_or(reason::NO_CANDIDATE)
 }
 
 /// An intent of an earlier pass, whose result nobody wrote down: done now if its pod still lives and it is not too
 /// late; given up if it is; presumed done if the pod is gone, which proves nothing.
 fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
-    let there = draft
-        .observed
-        .pods
-        .iter()
-        .find(|pod| pod.uid == intent.uid && !pod.terminating);
-    let alive = there.is_some();
-    let version = there.map(|pod| pod.version.clone()).unwrap_or_default();
-    let late = draft.now.duration_since(intent.planned_at) > LATEST;
-    if !alive
+    let deed = deed(draft, intent.index);
+    let found = Found::of(draft, &intent, &deed);
+    let latest = if deed.ends_the_pod() {
+        LATEST
+    } else {
+        RESTARTED_WITHIN
+    };
+    let late = draft.now.duration_since(intent.planned_at) > latest;
+    if matches!(found, Found::Ended)
         && Mutant::TakesAnotherPod.is_on()
         && let Some(other) = draft.observed.pods.iter().find(|pod| pod.serves())
     {
@@ -211,34 +269,32 @@ fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
         let version = other.version.clone();
         let intent = PendingIntent { pod, uid, ..intent };
         draft.status().chaos.pending = Some(intent.clone());
-        draft.decision.effect = Effect::Kill {
+        draft.decision.effect = Effect::Inject {
             intent,
+            deed,
             version,
             again: true,
         };
         return;
     }
-    if alive && !late && !Mutant::CallsPendingDone.is_on() {
-        draft.decision.effect = Effect::Kill {
-            intent,
-            version,
-            again: true,
-        };
+    if let Found::Untouched { version } = &found
+        && !late
+        && !Mutant::CallsPendingDone.is_on()
+    {
+        // To crash it again might hit the container that came after: whether it did shows by itself.
+        if deed.ends_the_pod() {
+            draft.decision.effect = Effect::Inject {
+                version: version.clone(),
+                intent,
+                deed,
+                again: true,
+            };
+        }
         draft.look_at(draft.now + SignedDuration::from_secs(1));
         return;
     }
-    let mut record = record_of(&intent);
-    if Mutant::CallsPendingDone.is_on() {
-        record.result = EventResult::Injected;
-        record.injected_at = Some(draft.now);
-    } else if alive {
-        record.result = EventResult::Abandoned;
-        reason::TOO_LATE.clone_into(&mut record.reason);
-    } else {
-        record.result = EventResult::Presumed;
-        reason::UNCONFIRMED.clone_into(&mut record.reason);
-        record.injected_at = Some(intent.decided_at);
-    }
+    draft.status().chaos.pending = None;
+    let record = found.resolves(&intent, draft.now, reason::TOO_LATE);
     draft.announce(
         true,
         "ChaosUnproven",
@@ -247,73 +303,121 @@ fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
             intent.index, record.result
         ),
     );
-    draft.status().chaos.pending = None;
     if record.result == EventResult::Presumed {
-        draft.status().chaos.recovering = Some(Recovering {
-            event: record,
-            overdue: false,
-        });
+        recovers(draft.status(), record);
     } else if !Mutant::DropsTheIntent.is_on() {
         keep(draft, record);
     }
     draft.look_at(draft.now);
 }
 
-/// Notes that the component is back, or that it has been away too long.
+/// What has become of the target of an intent whose result nobody wrote down.
+enum Found {
+    /// It is as it was.
+    Untouched { version: String },
+    /// What was to end has ended.
+    Ended,
+    /// Its container was to end, and its pod is gone: by somebody else.
+    Taken,
+}
+
+impl Found {
+    fn of(draft: &Draft<'_>, intent: &PendingIntent, deed: &Deed) -> Self {
+        match pod_of(draft, &intent.uid) {
+            None if deed.ends_the_pod() => Self::Ended,
+            None => Self::Taken,
+            Some(pod) if !deed.ends_the_pod() && pod.restarts > intent.restarts => Self::Ended,
+            Some(pod) => Self::Untouched {
+                version: pod.version.clone(),
+            },
+        }
+    }
+
+    /// What is known of the intent, if it is not to be carried out any more; `why` it is given up where nothing was done.
+    fn resolves(&self, intent: &PendingIntent, now: Timestamp, why: &str) -> EventRecord {
+        let mut record = record_of(intent);
+        match self {
+            _ if Mutant::CallsPendingDone.is_on() => {
+                record.result = EventResult::Injected;
+                record.injected_at = Some(now);
+            }
+            Self::Untouched { .. } => why.clone_into(&mut record.reason),
+            Self::Taken => reason::POD_GONE.clone_into(&mut record.reason),
+            Self::Ended => {
+                record.result = EventResult::Presumed;
+                reason::UNCONFIRMED.clone_into(&mut record.reason);
+                record.injected_at = Some(intent.decided_at);
+            }
+        }
+        record
+    }
+}
+
+/// Notes which components are back, and which have been away too long.
 pub(super) fn recover(draft: &mut Draft<'_>) {
-    let Some(mut recovering) = draft.decision.status.chaos.recovering.clone() else {
-        return;
+    for recovering in std::mem::take(&mut draft.status().chaos.recovering) {
+        recover_from(draft, recovering);
+    }
+}
+
+fn recover_from(draft: &mut Draft<'_>, mut recovering: Recovering) {
+    let event = &mut recovering.event;
+    let deed = deed(draft, event.index);
+    let pod = pod_of(draft, &event.uid);
+    let ended = match pod {
+        None => true,
+        Some(pod) => !deed.ends_the_pod() && pod.restarts > event.restarts,
     };
-    let event = &recovering.event;
-    let gone = !draft
-        .observed
-        .pods
-        .iter()
-        .any(|pod| pod.uid == event.uid && !pod.terminating);
-    if gone && draft.ready(&event.component) >= draft.desired(&event.component) {
-        let mut event = recovering.event;
+    if event.result == EventResult::Unproven {
+        if pod.is_none() {
+            reason::POD_GONE.clone_into(&mut event.reason);
+            keep(draft, recovering.event);
+            return;
+        }
+        let told = event.injected_at.unwrap_or(event.planned_at);
+        if ended {
+            event.result = EventResult::Injected;
+            proven(draft.status());
+        } else if draft.now >= told + RESTARTED_WITHIN {
+            reason::NO_RESTART.clone_into(&mut event.reason);
+            keep(draft, recovering.event);
+            return;
+        } else {
+            draft.look_at(told + RESTARTED_WITHIN);
+        }
+    }
+    if ended && draft.ready(&event.component) >= draft.desired(&event.component) {
         event.recovered_at = Some(draft.now);
-        draft.status().chaos.recovering = None;
-        keep(draft, event);
+        keep(draft, recovering.event);
         return;
     }
-    let Some(limit) = recovery_timeout(draft.test) else {
-        return;
-    };
-    let overdue_at = event.injected_at.unwrap_or(event.planned_at) + limit;
-    if recovering.overdue {
-        return;
+    let limit = draft.test.spec.chaos.as_ref();
+    let limit = limit.map(|chaos| &chaos.guard.recovery_timeout);
+    if let Some(limit) = limit.filter(|_| !recovering.overdue) {
+        let since = event.injected_at.unwrap_or(event.planned_at);
+        let overdue_at = since + signed(limit.duration());
+        if draft.now < overdue_at {
+            draft.look_at(overdue_at);
+        } else {
+            recovering.overdue = true;
+            let (component, index) = (event.component.clone(), event.index);
+            let detail = format!("not ready again within {limit} after event {index}");
+            let no_pod = String::new();
+            health::breach(draft, component, no_pod, breach::NOT_RECOVERED, detail);
+        }
     }
-    if draft.now < overdue_at {
-        draft.look_at(overdue_at);
-        return;
-    }
-    let detail = format!(
-        "not ready again within {} after event {}",
-        limit_text(draft.test),
-        event.index
-    );
-    let component = event.component.clone();
-    recovering.overdue = true;
-    draft.status().chaos.recovering = Some(recovering);
-    health::breach(
-        draft,
-        component,
-        String::new(),
-        breach::NOT_RECOVERED,
-        detail,
-    );
+    draft.status().chaos.recovering.push(recovering);
 }
 
 /// Brings what is begun to an end, because the soak ends: an event without recovery is written down as such.
 pub(super) fn close(draft: &mut Draft<'_>) {
     if let Some(intent) = draft.status().chaos.pending.take() {
-        let mut record = record_of(&intent);
-        record.result = EventResult::Abandoned;
-        reason::ENDED.clone_into(&mut record.reason);
+        let deed = deed(draft, intent.index);
+        let found = Found::of(draft, &intent, &deed);
+        let record = found.resolves(&intent, draft.now, reason::ENDED);
         keep(draft, record);
     }
-    if let Some(recovering) = draft.status().chaos.recovering.take() {
+    for recovering in std::mem::take(&mut draft.status().chaos.recovering) {
         keep(draft, recovering.event);
     }
     draft.status().chaos.next_at = None;
@@ -323,7 +427,8 @@ pub(super) fn close(draft: &mut Draft<'_>) {
 pub(crate) fn resolve(
     test: &SoakTest,
     intent: &PendingIntent,
-    result: &KillResult,
+    deed: &Deed,
+    answer: &Answer,
     now: Timestamp,
 ) -> Option<Decision> {
     let mut status: SoakTestStatus = test.status.clone().unwrap_or_default();
@@ -333,23 +438,23 @@ pub(crate) fn resolve(
     }
     status.chaos.pending = None;
     let mut record = record_of(intent);
-    match result {
-        KillResult::Accepted => {
-            record.result = EventResult::Injected;
+    match answer {
+        Answer::Accepted => {
             record.injected_at = Some(now);
             if now.duration_since(intent.planned_at) > SignedDuration::from_secs(1) {
                 reason::LATE.clone_into(&mut record.reason);
             }
-            status.chaos.injected += 1;
-            status.chaos.summary = summary(status.chaos.injected, status.chaos.planned);
-            status.chaos.recovering = Some(Recovering {
-                event: record,
-                overdue: false,
-            });
+            // A container that was told to crash is not yet seen to have done it.
+            record.result = EventResult::Unproven;
+            if deed.ends_the_pod() || Mutant::BelievesTheCrash.is_on() {
+                record.result = EventResult::Injected;
+                proven(&mut status);
+            }
+            recovers(&mut status, record);
         }
-        KillResult::Gone | KillResult::Refused(_) => {
+        Answer::Gone | Answer::Refused(_) => {
             record.result = EventResult::Abandoned;
-            let why = if *result == KillResult::Gone {
+            let why = if *answer == Answer::Gone {
                 reason::POD_GONE
             } else {
                 reason::REFUSED
@@ -358,7 +463,7 @@ pub(crate) fn resolve(
             decision.journal.push(Entry::Event(record.clone()));
             push_recent(&mut status, record);
         }
-        KillResult::Unknown => return None,
+        Answer::Unknown => return None,
     }
     status.presence.seen_at = Some(now);
     decision.again = std::time::Duration::from_secs(1);
@@ -366,33 +471,34 @@ pub(crate) fn resolve(
     Some(decision)
 }
 
-/// The uids of pods that were, are being or may have been hit.
-pub(super) fn hit<'a>(
-    status: &'a SoakTestStatus,
-    journal: &'a Journal,
-) -> impl Iterator<Item = &'a str> {
-    let pending = status
-        .chaos
-        .pending
-        .iter()
-        .map(|intent| intent.uid.as_str());
-    let recovering = status
-        .chaos
-        .recovering
-        .iter()
-        .map(|recovering| recovering.event.uid.as_str());
-    pending.chain(recovering).chain(journal.hit())
+/// Whether chaos brought about the end of this incarnation, or may have.
+pub(super) fn ended(draft: &Draft<'_>, id: &IncarnationId) -> bool {
+    let chaos = &draft.before.chaos;
+    let recovering = chaos.recovering.iter().map(|one| &one.event);
+    let done = recovering.chain(draft.journal.done());
+    let done = done.map(|event| (event.index, &event.uid, event.restarts));
+    let pending = chaos.pending.iter();
+    pending
+        .map(|intent| (intent.index, &intent.uid, intent.restarts))
+        .chain(done)
+        .filter(|(_, uid, _)| **uid == id.uid)
+        .any(|(index, _, restarts)| {
+            restarts == id.restarts || restarts < id.restarts && deed(draft, index).ends_the_pod()
+        })
 }
 
-/// The plan, as the status fixed it; empty without chaos.
-fn planned(draft: &Draft<'_>) -> Result<Vec<PlannedEvent>, plan::PlanError> {
-    let (seed, version) = (
-        draft.before.seed.unwrap_or_default(),
-        draft.before.plan_version.unwrap_or(plan::VERSION),
-    );
-    let chaos: Option<&Chaos> = draft.test.spec.chaos.as_ref();
-    chaos.map_or(Ok(Vec::new()), |chaos| {
-        plan::plan(seed, version, chaos, draft.test.spec.duration.duration())
+/// The pod of that uid, unless it is gone or on its way out.
+fn pod_of<'p>(draft: &'p Draft<'_>, uid: &str) -> Option<&'p PodFact> {
+    let mut pods = draft.observed.pods.iter();
+    pods.find(|pod| pod.uid == uid && !pod.terminating)
+}
+
+/// What the event does; a deletion where its plan is not known, for then it is not done any more.
+fn deed(draft: &Draft<'_>, index: u32) -> Deed {
+    let plan = draft.observed.plan.as_ref();
+    let deed = plan.ok().and_then(|plan| chaos::deed(plan, index));
+    deed.unwrap_or(Deed::Delete {
+        grace_period_seconds: 1,
     })
 }
 
@@ -403,6 +509,7 @@ fn record_of(intent: &PendingIntent) -> EventRecord {
         component: intent.component.clone(),
         pod: intent.pod.clone(),
         uid: intent.uid.clone(),
+        restarts: intent.restarts,
         planned_at: intent.planned_at,
         injected_at: None,
         recovered_at: None,
@@ -420,27 +527,29 @@ fn keep(draft: &mut Draft<'_>, record: EventRecord) {
 }
 
 fn push_recent(status: &mut SoakTestStatus, record: EventRecord) {
-    if status.chaos.recent.len() >= RECENT {
-        status.chaos.recent.remove(0);
-    }
     status.chaos.recent.push(record);
+    trim(status);
+}
+
+/// The event was done, and its component has to come back.
+fn recovers(status: &mut SoakTestStatus, event: EventRecord) {
+    let overdue = false;
+    status.chaos.recovering.push(Recovering { event, overdue });
+    trim(status);
+}
+
+fn trim(status: &mut SoakTestStatus) {
+    let shown = RECENT.saturating_sub(status.chaos.recovering.len());
+    let recent = &mut status.chaos.recent;
+    recent.drain(..recent.len().saturating_sub(shown));
+}
+
+/// One more event is proven.
+fn proven(status: &mut SoakTestStatus) {
+    status.chaos.injected += 1;
+    status.chaos.summary = summary(status.chaos.injected, status.chaos.planned);
 }
 
 fn summary(injected: u32, planned: u32) -> String {
     format!("{injected}/{planned}")
-}
-
-fn recovery_timeout(test: &SoakTest) -> Option<SignedDuration> {
-    test.spec
-        .chaos
-        .as_ref()
-        .map(|chaos| signed(chaos.guard.recovery_timeout.duration()))
-}
-
-fn limit_text(test: &SoakTest) -> String {
-    test.spec
-        .chaos
-        .as_ref()
-        .map(|chaos| chaos.guard.recovery_timeout.to_string())
-        .unwrap_or_default()
 }

@@ -1,7 +1,5 @@
 //! Health: incarnations that come and go, and what happened to them that chaos did not do.
 
-use std::collections::BTreeSet;
-
 use soak_api::HealthBreach;
 
 use super::{Draft, chaos};
@@ -15,9 +13,6 @@ const SHOWN: usize = 5;
 
 /// Writes down incarnations that are new and that are gone, and every end that chaos did not bring about.
 pub(super) fn incarnations(draft: &mut Draft<'_>) {
-    let hit: BTreeSet<String> = chaos::hit(draft.before, &draft.journal)
-        .map(str::to_owned)
-        .collect();
     let living: Vec<Incarnation> = draft.journal.living().cloned().collect();
     for incarnation in living {
         let uid = &incarnation.id.uid;
@@ -31,7 +26,7 @@ pub(super) fn incarnations(draft: &mut Draft<'_>) {
         let last = there.or_else(|| draft.observed.departed.get(uid)).cloned();
         let (id, at) = (incarnation.id.clone(), draft.now);
         draft.write(Entry::Ended { id, at });
-        if !hit.contains(uid) {
+        if !chaos::ended(draft, &incarnation.id) {
             unplanned(draft, &incarnation, last.as_ref());
         }
     }

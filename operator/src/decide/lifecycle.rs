@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use soak_api::verdict::Outcome;
 use soak_api::{
-    ComponentStatus, CriterionResult, Phase, SoakOutcome, SoakTest, SoakTestStatus, WorkloadCleanup,
+    ComponentStatus, CriterionResult, Phase, Plan, SoakOutcome, SoakTest, SoakTestStatus,
+    WorkloadCleanup,
 };
 
 use super::{Draft, Effect, chaos, health, signed};
-use crate::judge::Looking;
+use crate::judge::{self, Looking};
 use crate::mutant::Mutant;
-use crate::plan;
 
 /// How long before the deadline a soak is ended, so that it is Completed by then.
 pub(crate) const LAST_CALL: SignedDuration = SignedDuration::from_secs(10);
@@ -37,7 +37,7 @@ pub(super) fn step(draft: &mut Draft<'_>) {
         Phase::WarmingUp => warm_up(draft),
         Phase::Soaking => soak(draft),
         Phase::Settling => settle(draft),
-        Phase::Judging => judge(draft),
+        Phase::Judging => judged(draft),
         Phase::CleaningUp => clean_up(draft),
         Phase::Completed => {}
     }
@@ -73,6 +73,15 @@ fn ended_early(draft: &mut Draft<'_>) -> bool {
         return false;
     }
     let why = draft.before.message.clone();
+    if let Some(early) = draft.before.failed_fast.clone() {
+        // What surely failed has failed, whoever does not answer afterwards.
+        let result = judge::failed_early(&early, &draft.test.spec.criteria);
+        let message = summary(Outcome::Failed, std::slice::from_ref(&result));
+        draft.status().criteria = vec![result];
+        draft.status().estimates.clear();
+        end(draft, SoakOutcome::Failed, message);
+        return true;
+    }
     match draft.before.phase {
         Phase::Deploying => {
             end(
@@ -104,7 +113,7 @@ fn begin(draft: &mut Draft<'_>) {
         .unwrap_or_else(|| drawn_seed(draft.test.metadata.uid.as_deref().unwrap_or_default()));
     let status = draft.status();
     status.seed = Some(seed);
-    status.plan_version = Some(plan::VERSION);
+    status.plan_version = Some(Plan::VERSION);
     status.deadline_at = now.checked_add(signed(deadline)).ok();
     status.times.deploying = Some(now);
     enter(draft, Phase::Deploying, "the workload is created");
@@ -181,13 +190,21 @@ fn soak(draft: &mut Draft<'_>) {
         }
         return;
     }
+    if let Err(error) = &draft.observed.plan {
+        let message = format!("Inconclusive: {error}");
+        end(draft, SoakOutcome::Inconclusive, message);
+        return;
+    }
     chaos::step(draft, over);
     if draft.now < over {
         draft.look_at(over);
         return;
     }
     let chaos = &draft.decision.status.chaos;
-    if chaos.pending.is_some() || chaos.due < chaos.planned {
+    if chaos.pending.is_some() {
+        return;
+    }
+    if chaos.due < chaos.planned {
         // What was due while nobody was there is accounted for first.
         draft.look_at(draft.now);
         return;
@@ -236,8 +253,8 @@ fn settle(draft: &mut Draft<'_>) {
         .status
         .chaos
         .recovering
-        .as_ref()
-        .is_some_and(|r| !r.overdue);
+        .iter()
+        .any(|recovering| !recovering.overdue);
     if draft.before.drained_at.is_none() && !recovering {
         draft.decision.effect = Effect::Drain;
         draft.look_at(draft.now + RETRY);
@@ -257,7 +274,7 @@ fn settle(draft: &mut Draft<'_>) {
     );
 }
 
-fn judge(draft: &mut Draft<'_>) {
+fn judged(draft: &mut Draft<'_>) {
     match draft.observed.judged.clone() {
         Some(Ok(criteria)) => {
             let outcome = Outcome::worst(criteria.iter().map(|c| c.outcome));

@@ -15,10 +15,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use soak_api::{PendingIntent, Phase, SoakTest, SoakTestStatus};
 
-pub(crate) use chaos::{KillResult, resolve};
+pub(crate) use chaos::{Answer, due, resolve};
 pub(crate) use health::describe as describe_breach;
 pub(crate) use lifecycle::LAST_CALL;
 
+use crate::chaos::Deed;
 use crate::journal::{Entry, Journal};
 use crate::observe::Observed;
 
@@ -46,8 +47,9 @@ pub(crate) enum Effect {
     /// Create the workload, or bring it to what is planned.
     Deploy,
     /// Carry out the intent that is written down.
-    Kill {
+    Inject {
         intent: PendingIntent,
+        deed: Deed,
         /// The pod's resource version as it was decided on.
         version: String,
         /// Whether an earlier pass may have done it already, and died before it could say so.

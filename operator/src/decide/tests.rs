@@ -13,6 +13,8 @@ use soak_api::verdict::Outcome;
 use soak_api::{CriterionResult, Estimate, EventResult, FailedFast, Phase, SoakOutcome, SoakTest};
 
 use super::*;
+use crate::chaos::Deed;
+use crate::context::planned;
 use crate::facts::PodFact;
 use crate::judge::{Look, Looking};
 use crate::workload;
@@ -187,6 +189,8 @@ impl World {
             departed: HashMap::new(),
             lost_nodes: HashSet::new(),
             journal: Ok(Arc::new(self.journal.clone())),
+            plan: planned(&self.test).unwrap_or_else(|| Ok(Arc::default())),
+            leader: None,
             undeployable: None,
             metrics: None,
             looking: self.look(),
@@ -250,7 +254,7 @@ impl World {
         !self.chance(self.trouble.crash)
     }
 
-    fn act(&mut self, effect: &Effect) -> Option<(PendingIntent, KillResult)> {
+    fn act(&mut self, effect: &Effect) -> Option<(PendingIntent, Deed, Answer)> {
         match effect {
             Effect::Deploy => self.deployed = true,
             Effect::Remove => {
@@ -259,7 +263,12 @@ impl World {
                     self.leaving.entry(pod.uid.clone()).or_insert(self.now);
                 }
             }
-            Effect::Kill { intent, again, .. } => {
+            Effect::Inject {
+                intent,
+                deed,
+                again,
+                ..
+            } => {
                 self.reconcile_pods();
                 let serving = self
                     .pods
@@ -269,17 +278,17 @@ impl World {
                 let found = self.pods.iter().any(|(pod, _)| pod.uid == intent.uid);
                 if !found {
                     let result = if *again {
-                        KillResult::Unknown
+                        Answer::Unknown
                     } else {
-                        KillResult::Gone
+                        Answer::Gone
                     };
-                    return Some((intent.clone(), result));
+                    return Some((intent.clone(), deed.clone(), result));
                 }
                 let gone = self.now + self.between(100, 3_000);
                 self.leaving.entry(intent.uid.clone()).or_insert(gone);
                 self.kills
                     .push((intent.index, intent.uid.clone(), serving > 3));
-                return Some((intent.clone(), KillResult::Accepted));
+                return Some((intent.clone(), deed.clone(), Answer::Accepted));
             }
             Effect::None | Effect::Drain => {}
         }
@@ -294,14 +303,14 @@ impl World {
         if !self.record(&decision) {
             return self.restart();
         }
-        let Some((intent, result)) = self.act(&decision.effect) else {
+        let Some((intent, deed, answer)) = self.act(&decision.effect) else {
             return again;
         };
         if self.chance(self.trouble.crash) {
             return self.restart();
         }
         self.now += SignedDuration::from_millis(20);
-        if let Some(decision) = resolve(&self.test, &intent, &result, self.now)
+        if let Some(decision) = resolve(&self.test, &intent, &deed, &answer, self.now)
             && !self.record(&decision)
         {
             return self.restart();
@@ -399,6 +408,27 @@ fn a_criterion_that_surely_failed_ends_the_soak_before_its_time_and_chaos_with_i
         .filter(|event| event.planned_at > ended);
     assert_eq!(later.count(), 0, "nothing is done to a soak that has ended");
     assert!(status.estimates.is_empty(), "the verdict takes their place");
+}
+
+#[test]
+fn what_surely_failed_stays_failed_though_prometheus_is_gone_for_good() {
+    let blind = Trouble {
+        blind: 100,
+        ..Trouble::default()
+    };
+    let mut world = World::new(5, blind, soaktest(|_| {}));
+    world.fails_fast_at = Some(world.now + SignedDuration::from_secs(120));
+    world.run();
+    let status = world.status();
+    assert_eq!(status.outcome, Some(SoakOutcome::Failed));
+    assert_eq!(status.message, "Failed: tasks: worker tasks grew");
+    let [row] = status.criteria.as_slice() else {
+        panic!("{:?}", status.criteria);
+    };
+    assert_eq!(
+        (row.kind.as_str(), row.outcome),
+        ("growth", Outcome::Failed)
+    );
 }
 
 #[test]
@@ -531,7 +561,7 @@ fn a_kill_whose_record_was_lost_is_presumed_though_the_watch_still_shows_the_pod
         let observed = world.observe();
         let decision = decide(&world.test, &observed, world.now);
         world.record(&decision);
-        if let Some((intent, KillResult::Accepted)) = world.act(&decision.effect) {
+        if let Some((intent, _, Answer::Accepted)) = world.act(&decision.effect) {
             break intent;
         }
         world.now += signed(decision.again).min(SignedDuration::from_secs(1));

@@ -10,7 +10,7 @@ mod testing;
 
 use std::time::Duration;
 
-use soak_api::verdict::{self, Judgement, Outcome, SeriesGrowth};
+use soak_api::verdict::{self, Criterion, Judgement, Outcome, SeriesGrowth};
 use soak_api::{CriterionResult, FailedFast, GrowthRow, SoakTest};
 
 #[cfg(test)]
@@ -94,6 +94,17 @@ pub(crate) async fn judge(
     Ok(results)
 }
 
+/// The criterion that ended the soak before its time, where nothing more could be measured of it.
+pub(crate) fn failed_early(early: &FailedFast, criteria: &[Criterion]) -> CriterionResult {
+    let kind = criteria
+        .iter()
+        .find(|criterion| criterion.name == early.criterion)
+        .and_then(|criterion| criterion.kind().ok())
+        .map_or("unknown", |kind| kind.name());
+    let (name, sentence) = (&early.criterion, early.sentence.clone());
+    worded(name, kind, Outcome::Failed, sentence)
+}
+
 /// A criterion of a soak that another one, or it itself, ended before its time: what failed has failed, and nothing has
 /// held to the end.
 fn cut_short(result: CriterionResult, early: &FailedFast) -> CriterionResult {
@@ -137,7 +148,8 @@ pub(crate) fn url_of(test: &SoakTest, ctx: &Context) -> Option<String> {
     named.or_else(|| ctx.prometheus.clone())
 }
 
-fn open(test: &SoakTest, ctx: &Context) -> Result<Prometheus, String> {
+/// The SoakTest's Prometheus; nothing is asked yet.
+pub(crate) fn open(test: &SoakTest, ctx: &Context) -> Result<Prometheus, String> {
     let url = url_of(test, ctx).ok_or(
         "there is no Prometheus to ask: set spec.metrics.prometheus.url, or give the operator one (PROMETHEUS_URL)",
     )?;

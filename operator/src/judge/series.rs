@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use soak_api::verdict::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
-use soak_api::{EventResult, Quantity, SoakTest};
+use soak_api::{EventRecord, EventResult, Quantity, SoakTest};
 
-use crate::journal::{Incarnation, Journal};
+use crate::journal::{Incarnation, IncarnationId, Journal};
 use crate::prometheus::Answer;
 use crate::workload;
 
@@ -31,7 +31,7 @@ impl Observation {
         let ends = planned_ends(journal);
         for (incarnation, end) in journal.incarnations.values() {
             // An event's instant is more exact than the moment at which the pod was seen to be going.
-            let end = ends.get(incarnation.id.uid.as_str()).copied().or(*end);
+            let end = ends.get(&incarnation.id).copied().or(*end);
             pods.entry(incarnation.pod.clone())
                 .or_default()
                 .push((incarnation.clone(), end));
@@ -231,11 +231,15 @@ fn series_of(
     }
 }
 
-fn planned_ends(journal: &Journal) -> BTreeMap<&str, Timestamp> {
+fn planned_ends(journal: &Journal) -> BTreeMap<IncarnationId, Timestamp> {
+    let hit = |event: &EventRecord| IncarnationId {
+        uid: event.uid.clone(),
+        restarts: event.restarts,
+    };
     journal
         .events
         .values()
-        .filter_map(|event| Some((event.uid.as_str(), event.injected_at?)))
+        .filter_map(|event| Some((hit(event), event.injected_at?)))
         .collect()
 }
 

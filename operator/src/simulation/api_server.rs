@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::cluster::{Model, NAME, NAMESPACE, State};
-use super::promises::Killing;
+use super::promises::Blow;
 
 /// Who asks.
 pub(super) struct Caller {
@@ -121,7 +121,7 @@ fn respond(code: StatusCode, answer: &Value) -> Result<Response<Body>, std::io::
 struct Path {
     resource: String,
     name: String,
-    status: bool,
+    subresource: String,
 }
 
 impl Path {
@@ -135,8 +135,12 @@ impl Path {
         Self {
             resource,
             name,
-            status: subresource == "status",
+            subresource,
         }
+    }
+
+    fn is_status(&self) -> bool {
+        self.subresource == "status"
     }
 }
 
@@ -148,12 +152,11 @@ impl fmt::Display for Path {
         } else {
             &self.name
         };
-        write!(
-            f,
-            "{}/{name}{}",
-            self.resource,
-            if self.status { "/status" } else { "" }
-        )
+        write!(f, "{}/{name}", self.resource)?;
+        if self.subresource.is_empty() {
+            return Ok(());
+        }
+        write!(f, "/{}", self.subresource)
     }
 }
 
@@ -165,7 +168,21 @@ fn failure(code: StatusCode, reason: &str) -> (StatusCode, Value) {
     (code, status)
 }
 
+fn over_budget() -> (StatusCode, Value) {
+    let (code, mut status) = failure(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests");
+    status["details"] =
+        json!({"causes": [{"reason": "DisruptionBudget", "message": "needs 3 healthy pods"}]});
+    (code, status)
+}
+
 impl State {
+    /// Only one thing is ever listed: the pods that carry the leader's label.
+    fn list_pods(&self) -> Value {
+        let leads = self.leads().and_then(|name| self.pods.get(name));
+        let items: Vec<_> = leads.map(|live| &live.pod).into_iter().collect();
+        json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items})
+    }
+
     fn fate(&mut self, model: &Model) -> Fate {
         let faults = model.faults;
         if self.calm {
@@ -211,12 +228,19 @@ impl State {
         caller: &Caller,
         now: Timestamp,
     ) -> (StatusCode, Value) {
+        if path.name.is_empty() {
+            return (StatusCode::OK, self.list_pods());
+        }
+        let evicts = path.subresource == "eviction";
+        let takes = evicts || *method == Method::DELETE;
+        let body = body.get("deleteOptions").filter(|_| evicts).unwrap_or(body);
         let asked = body.pointer("/preconditions/uid").and_then(Value::as_str);
-        if *method == Method::DELETE {
+        if takes {
+            let does = if evicts { "evicts" } else { "deletes" };
             self.history.tell(
                 now,
                 format!(
-                    "{} deletes {} ({})",
+                    "{} {does} {} ({})",
                     caller.holder,
                     path.name,
                     asked.unwrap_or("any")
@@ -227,7 +251,7 @@ impl State {
             return failure(StatusCode::NOT_FOUND, "NotFound");
         };
         let object = serde_json::to_value(&live.pod).unwrap_or_default();
-        if *method != Method::DELETE {
+        if !takes {
             return (StatusCode::OK, object);
         }
         let uid = live.pod.metadata.uid.clone().unwrap_or_default();
@@ -239,30 +263,17 @@ impl State {
         if changed || asked.is_some_and(|asked| asked != uid) {
             return failure(StatusCode::CONFLICT, "Conflict");
         }
-        let component = super::cluster::component_of(&live.pod)
-            .unwrap_or_default()
-            .to_owned();
-        let test = self.test();
-        let lease = self.lease();
-        let killing = Killing {
-            uid: &uid,
+        if evicts && !self.calm && self.dice.chance(self.over_budget) {
+            return over_budget();
+        }
+        let blow = Blow::Pod {
             sure: asked.is_some(),
             caller: &caller.holder,
-            lease: lease.as_ref(),
-            test: test.as_deref(),
-            ready: self.ready(&component),
-            terminating: live.gone_at.is_some(),
-            at: now,
         };
-        self.promises.killed(&killing);
+        self.strike(&live, blow, now);
         let grace = body.get("gracePeriodSeconds").and_then(Value::as_i64);
         self.terminate(now, &path.name, grace.unwrap_or(10));
         (StatusCode::OK, object)
-    }
-
-    fn lease(&self) -> Option<Value> {
-        let key = ("leases".to_owned(), "soak-operator".to_owned());
-        self.objects.get(&key).cloned()
     }
 
     fn serve_object(
@@ -282,6 +293,11 @@ impl State {
             path.name.clone()
         };
         let key = (path.resource.clone(), name);
+        if key.1 == "leader" {
+            let holder = self.leads().map(|name| format!("{name}_1"));
+            let lease = json!({"metadata": {"name": "leader"}, "spec": {"holderIdentity": holder}});
+            return (StatusCode::OK, lease);
+        }
         let stored = self.objects.get(&key).cloned();
         let version = |object: &Value| {
             object
@@ -295,7 +311,7 @@ impl State {
         let new = match (method.as_str(), stored) {
             // Server-side apply of an object that is there changes nothing: it is as it is to be.
             (method, Some(object))
-                if method == "GET" || method == "PATCH" && !path.status && !stale =>
+                if method == "GET" || method == "PATCH" && !path.is_status() && !stale =>
             {
                 return (StatusCode::OK, object);
             }
@@ -321,7 +337,9 @@ impl State {
                 );
                 object
             }
-            ("PATCH", None) if path.status => return failure(StatusCode::NOT_FOUND, "NotFound"),
+            ("PATCH", None) if path.is_status() => {
+                return failure(StatusCode::NOT_FOUND, "NotFound");
+            }
             _ => {
                 let mut object = body.clone();
                 let uid = object.pointer("/metadata/uid").cloned();

@@ -15,8 +15,9 @@ use soak_api::{COMPONENT, SOAK_TEST, SoakTest};
 
 use super::faults::{Dice, End, Faults};
 use super::history::History;
-use super::promises::Promises;
+use super::promises::{Blow, Promises, Strike};
 use crate::clock::Clock;
+use crate::decide::Answer;
 
 /// Where the soak is.
 pub(super) const NAMESPACE: &str = "soak";
@@ -70,6 +71,8 @@ pub(super) struct State {
     /// Something changed that controllers go by.
     pub(super) changed: bool,
     disturbed_at: Timestamp,
+    /// How often a disruption budget keeps a pod, per thousand evictions.
+    pub(super) over_budget: u64,
 }
 
 impl Model {
@@ -94,6 +97,7 @@ impl Model {
                 calm: false,
                 changed: false,
                 disturbed_at: now,
+                over_budget: faults.over_budget,
             }),
         }
     }
@@ -118,11 +122,37 @@ impl Model {
         tokio::time::sleep(std::time::Duration::from_millis(delay)).await;
         let now = self.clock.now();
         let mut state = self.state();
-        if !state.calm && state.dice.chance(self.faults.undrained) {
+        if !state.calm && state.dice.chance(self.faults.deaf) {
             return Err("nobody answers".to_owned());
         }
         state.drained.get_or_insert(now);
         Ok(())
+    }
+
+    /// What a pod's own endpoint does: its process ends, or nobody is there to hear it.
+    pub(crate) async fn crash(&self, pod: &str) -> Answer {
+        let delay = self.state().dice.between(5, 300);
+        tokio::time::sleep(std::time::Duration::from_millis(delay)).await;
+        let now = self.clock.now();
+        let mut state = self.state();
+        let deaf = !state.calm && state.dice.chance(self.faults.deaf);
+        if deaf && state.dice.chance(500) {
+            state
+                .history
+                .tell(now, format!("{pod} answers, and does not crash"));
+            return Answer::Accepted;
+        }
+        let live = state.pods.get(pod).filter(|live| is_ready(&live.pod));
+        let Some(live) = live.filter(|_| !deaf).cloned() else {
+            return Answer::Refused("nobody answers".to_owned());
+        };
+        state
+            .history
+            .tell(now, format!("{pod} crashes as it was asked to"));
+        let restarts = u32::try_from(restarts(&live.pod)).unwrap_or_default();
+        state.strike(&live, Blow::Container(restarts), now);
+        state.restart(now, pod);
+        Answer::Accepted
     }
 
     /// Lets controllers and kubelet do what is due.
@@ -203,6 +233,34 @@ impl State {
         self.tell_pod(now, name);
     }
 
+    /// Holds what is about to be done to a pod against the promises.
+    pub(super) fn strike(&mut self, live: &Live, blow: Blow<'_>, now: Timestamp) {
+        let uid = live.pod.metadata.uid.clone().unwrap_or_default();
+        let component = component_of(&live.pod).unwrap_or_default();
+        let lease = ("leases".to_owned(), "soak-operator".to_owned());
+        let strike = Strike {
+            uid: &uid,
+            blow,
+            lease: self.objects.get(&lease),
+            test: self.test(),
+            ready: self.ready(component),
+            terminating: live.gone_at.is_some(),
+            at: now,
+        };
+        self.promises.strikes(&strike);
+    }
+
+    /// The container of a pod ends, and the kubelet starts another.
+    fn restart(&mut self, now: Timestamp, name: &str) {
+        let back = self.dice.between(500, 4_000);
+        if let Some(live) = self.pods.get_mut(name) {
+            live.ready_at = now + SignedDuration::from_millis(i64::try_from(back).unwrap_or(500));
+            let restarts = restarts(&live.pod) + 1;
+            live.pod.status = Some(status(now, false, restarts));
+        }
+        self.tell_pod(now, name);
+    }
+
     /// What neither chaos nor the operator does.
     fn disturb(&mut self, faults: &Faults, now: Timestamp) {
         if now.duration_since(self.disturbed_at) < SignedDuration::from_secs(1) || self.calm {
@@ -240,14 +298,7 @@ impl State {
             self.history
                 .tell(now, format!("the container of {name} ends"));
             self.promises.disturbed(now);
-            let back = self.dice.between(500, 4_000);
-            if let Some(live) = self.pods.get_mut(&name) {
-                live.ready_at =
-                    now + SignedDuration::from_millis(i64::try_from(back).unwrap_or(500));
-                let restarts = restarts(&live.pod) + 1;
-                live.pod.status = Some(status(now, false, restarts));
-            }
-            self.tell_pod(now, &name);
+            self.restart(now, &name);
         }
     }
 
@@ -390,6 +441,16 @@ impl State {
             .retain(|(resource, _), _| !matches!(resource.as_str(), "services" | "configmaps"));
     }
 
+    /// The worker that leads: the eldest that lives.
+    pub(super) fn leads(&self) -> Option<&str> {
+        let workers = self
+            .pods
+            .iter()
+            .filter(|(_, live)| component_of(&live.pod) == Some("worker"));
+        let living = workers.filter(|(_, live)| live.gone_at.is_none());
+        living.map(|(name, _)| name.as_str()).next()
+    }
+
     pub(super) fn ready(&self, component: &str) -> usize {
         self.pods
             .values()
@@ -482,6 +543,7 @@ fn status(at: Timestamp, ready: bool, restarts: i32) -> PodStatus {
             status: if ready { "True" } else { "False" }.to_owned(),
             ..PodCondition::default()
         }]),
+        pod_ip: Some("10.0.0.1".to_owned()),
         container_statuses: Some(vec![ContainerStatus {
             name: "main".to_owned(),
             restart_count: restarts,

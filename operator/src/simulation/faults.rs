@@ -59,8 +59,10 @@ pub(super) struct Faults {
     pub(super) blind: u64,
     /// An operator is stopped for up to half a minute, in a second, and then goes on.
     pub(super) stopped: u64,
-    /// The answer of the workload to being told to drain is lost.
-    pub(super) undrained: u64,
+    /// The workload does not hear that it is to drain, or to crash.
+    pub(super) deaf: u64,
+    /// A disruption budget keeps a pod from being evicted.
+    pub(super) over_budget: u64,
     /// What never comes right.
     pub(super) ends: Option<End>,
 }
@@ -88,7 +90,8 @@ impl Faults {
             deletions: trouble(150, 40),
             blind: trouble(400, 3),
             stopped: trouble(400, 20),
-            undrained: trouble(400, 300),
+            deaf: trouble(400, 300),
+            over_budget: trouble(400, 500),
             ends: match dice.between(0, 19) {
                 0 => Some(End::Blind),
                 1 => Some(End::NeverReady),

@@ -10,7 +10,7 @@ use super::cluster::{Life, Model, NAMESPACE};
 use crate::prometheus::{Answer, Error, Series};
 
 /// How often it scrapes.
-const STEP: SignedDuration = SignedDuration::from_secs(5);
+const STEP: SignedDuration = SignedDuration::from_secs(2);
 
 /// How long the simulation takes to have nothing in flight once it was told to drain.
 const DRAINS_WITHIN: SignedDuration = SignedDuration::from_secs(3);
@@ -30,6 +30,16 @@ impl Model {
             let drained = self.state().drained;
             let value = drained.is_some_and(|since| at >= since + DRAINS_WITHIN);
             return Ok(single(at, f64::from(u8::from(value))));
+        }
+        if query.starts_with("soak_sim_leader") {
+            let leads = self.state().leads().map(str::to_owned);
+            let mut answer = single(at, 1.0);
+            for series in &mut answer.series {
+                series
+                    .labels
+                    .extend(leads.clone().map(|pod| ("pod".to_owned(), pod)));
+            }
+            return Ok(answer);
         }
         let window = query
             .rsplit_once('[')

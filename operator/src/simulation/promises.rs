@@ -1,6 +1,7 @@
 //! What the operator promises, checked against what really happened and not against what it says of itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -36,8 +37,8 @@ pub(super) struct Promises {
     pub(super) writes: u32,
     /// The uid that each event was ever meant for.
     intended: BTreeMap<u32, String>,
-    /// Pods that the operator really deleted, with the event they were deleted for.
-    deleted: BTreeMap<String, u32>,
+    /// What the operator really hit, see [`Blow::on`], with the event it was hit for.
+    struck: BTreeMap<String, u32>,
     before: Option<Before>,
     largest: usize,
     /// When the Lease was renewed.
@@ -52,18 +53,35 @@ struct Before {
     pending: Option<PendingIntent>,
 }
 
-/// A DELETE of a pod that the API server is about to accept.
-pub(super) struct Killing<'a> {
+/// What is about to happen to a pod.
+pub(super) struct Strike<'a> {
     pub(super) uid: &'a str,
-    /// Whether the request said which uid it means.
-    pub(super) sure: bool,
-    pub(super) caller: &'a str,
+    pub(super) blow: Blow<'a>,
     pub(super) lease: Option<&'a Value>,
-    pub(super) test: Option<&'a SoakTest>,
+    pub(super) test: Option<Arc<SoakTest>>,
     /// Ready pods of its component, with it.
     pub(super) ready: usize,
     pub(super) terminating: bool,
     pub(super) at: Timestamp,
+}
+
+/// What is done to it.
+#[derive(Clone, Copy)]
+pub(super) enum Blow<'a> {
+    /// It is deleted or evicted; whether the request said which uid it means, and by whom.
+    Pod { sure: bool, caller: &'a str },
+    /// Its container ends that had been restarted so often.
+    Container(u32),
+}
+
+impl Blow<'_> {
+    /// What is hit: a pod, or one of its incarnations.
+    fn on(self, uid: &str) -> String {
+        match self {
+            Self::Pod { .. } => uid.to_owned(),
+            Self::Container(restarts) => format!("{uid}#{restarts}"),
+        }
+    }
 }
 
 impl Promises {
@@ -73,6 +91,11 @@ impl Promises {
 
     pub(super) fn wrote(&mut self) {
         self.writes += 1;
+    }
+
+    /// How many pods and containers were hit.
+    pub(super) fn struck(&self) -> usize {
+        self.struck.len()
     }
 
     pub(super) fn disturbed(&mut self, at: Timestamp) {
@@ -85,52 +108,57 @@ impl Promises {
         }
     }
 
-    /// A pod is deleted: only one that was written down, only by the leader, only where the guard allows it.
-    pub(super) fn killed(&mut self, killing: &Killing<'_>) {
-        let Killing {
-            uid, caller, at, ..
-        } = killing;
-        let status = killing.test.and_then(|test| test.status.as_ref());
+    /// A pod is hit: only one that was written down, only by the leader, only where the guard allows it.
+    pub(super) fn strikes(&mut self, strike: &Strike<'_>) {
+        let Strike { uid, blow, at, .. } = strike;
+        let test = strike.test.as_deref();
+        let status = test.and_then(|test| test.status.as_ref());
         let pending = status.and_then(|status| status.chaos.pending.as_ref());
-        if killing.test.is_none() && self.intended.values().any(|known| known == uid) {
+        if test.is_none() && self.intended.values().any(|known| known == uid) {
             // The SoakTest was deleted between the intent and the deed.
             return;
         }
-        let Some(pending) = pending.filter(|pending| pending.uid == *uid) else {
+        let meant = |pending: &&PendingIntent| match blow {
+            Blow::Pod { .. } => true,
+            Blow::Container(restarts) => pending.restarts == *restarts,
+        };
+        let Some(pending) = pending.filter(|pending| pending.uid == *uid).filter(meant) else {
             self.breaks(
-                "a pod is deleted only if its uid was written down before",
-                format!("{uid} by {caller}, pending {pending:?}"),
+                "a pod is hit only if its uid was written down before",
+                format!("{}, pending {pending:?}", blow.on(uid)),
             );
             return;
         };
-        if !killing.sure {
-            self.breaks("a deletion names the uid", uid);
-        }
         let late = at.duration_since(pending.planned_at);
         if late > LATEST {
             let how = format!("event {} is {late:#} late", pending.index);
             self.breaks("what was missed is skipped", how);
         }
-        let holder = killing
-            .lease
-            .and_then(|lease| lease.pointer("/spec/holderIdentity"));
-        if holder.and_then(Value::as_str) != Some(caller) {
-            self.breaks(
-                "only the holder of the Lease changes the cluster",
-                format!("{caller} deletes {uid} at {at}, held by {holder:?}"),
-            );
+        if let Blow::Pod { sure, caller } = blow {
+            if !sure {
+                self.breaks("a deletion names the uid", uid);
+            }
+            let holder = strike
+                .lease
+                .and_then(|lease| lease.pointer("/spec/holderIdentity"));
+            if holder.and_then(Value::as_str) != Some(caller) {
+                self.breaks(
+                    "only the holder of the Lease changes the cluster",
+                    format!("{caller} takes {uid} at {at}, held by {holder:?}"),
+                );
+            }
         }
-        if killing.terminating {
+        if strike.terminating {
             return;
         }
-        if let Some(event) = self.deleted.insert((*uid).to_owned(), pending.index) {
+        if let Some(event) = self.struck.insert(blow.on(uid), pending.index) {
             self.breaks(
                 "no pod is hit twice",
                 format!("{uid} by {event} and {}", pending.index),
             );
         }
         let events: Vec<_> = self
-            .deleted
+            .struck
             .values()
             .filter(|event| **event == pending.index)
             .collect();
@@ -140,23 +168,24 @@ impl Promises {
                 format!("event {}", pending.index),
             );
         }
-        let chaos = killing.test.and_then(|test| test.spec.chaos.as_ref());
-        let percent = chaos.map_or(0, |chaos| usize::from(chaos.guard.min_ready_percent));
-        let planned = killing.test.map_or(0, |test| {
+        let guard = test.and_then(|test| test.spec.chaos.as_ref());
+        let guard = guard.map(|chaos| chaos.guard.clone()).unwrap_or_default();
+        let percent = usize::from(guard.min_ready_percent);
+        let planned = test.map_or(0, |test| {
             test.spec.workload.simulation.workers.replicas as usize
         });
-        if self.disturbances.is_empty() && killing.ready < planned {
-            let how = format!("{} of {planned} ready before {uid}", killing.ready);
+        if self.disturbances.is_empty() && strike.ready < planned && !guard.overlap {
+            let how = format!("{} of {planned} ready before {uid}", strike.ready);
             self.breaks("no event before recovery from the last", how);
         }
         let known = self
             .disturbances
             .last()
             .is_none_or(|last| at.duration_since(*last) > WATCHED_WITHIN);
-        if known && (killing.ready - 1) * 100 < planned * percent {
+        if known && (strike.ready - 1) * 100 < planned * percent {
             self.breaks(
                 "the guard holds",
-                format!("{} of {planned} ready before {uid}", killing.ready),
+                format!("{} of {planned} ready before {uid}", strike.ready),
             );
         }
     }
@@ -183,6 +212,9 @@ impl Promises {
             pending: status.chaos.pending.clone(),
         };
         let before = self.before.replace(now.clone());
+        let ends = before
+            .as_ref()
+            .is_none_or(|before| before.outcome.is_none());
         if let Some(before) = &before {
             if before.phase > now.phase {
                 self.breaks(
@@ -214,6 +246,9 @@ impl Promises {
             at > deadline && before.is_some_and(|b| b.phase != Phase::Completed)
         }) {
             self.breaks("the deadline is met", format!("{:?} at {at}", status.phase));
+        }
+        if let Some(outcome) = status.outcome.filter(|_| ends) {
+            return format!("{:?} {outcome:?}: {}", status.phase, status.message);
         }
         let pending = now
             .pending
@@ -286,8 +321,15 @@ fn overlap(a: (Timestamp, Timestamp), b: (Timestamp, Timestamp)) -> f64 {
 }
 
 impl Promises {
+    /// Whether something else happened to the workload in the minute after.
+    fn disturbed_after(&self, at: Timestamp) -> bool {
+        let within = SignedDuration::from_mins(1);
+        let mut later = self.disturbances.iter();
+        later.any(|disturbance| *disturbance >= at && *disturbance <= at + within)
+    }
+
     fn events_are_resolved(&mut self, status: &SoakTestStatus, journal: &Journal) {
-        if status.chaos.pending.is_some() || status.chaos.recovering.is_some() {
+        if status.chaos.pending.is_some() || !status.chaos.recovering.is_empty() {
             let how = format!("{:?}", status.chaos.pending);
             self.breaks("every intent is resolved", how);
         }
@@ -304,16 +346,29 @@ impl Promises {
             self.breaks("every event that was due is in the journal", how);
         }
         for (index, event) in &journal.events {
-            let really = self.deleted.iter().find(|(_, i)| *i == index);
-            let hit = really.map(|(uid, _)| uid.clone());
+            let really = self.struck.iter().find(|(_, i)| *i == index);
+            let hit = really.map(|(on, _)| on.clone());
+            let blow = match event.kind.as_str() {
+                "podCrash" => Blow::Container(event.restarts),
+                _ => Blow::Pod {
+                    sure: true,
+                    caller: "",
+                },
+            };
             let how = format!(
-                "event {index} is {:?} ({}), really deleted: {hit:?}",
+                "event {index} is {:?} ({}), really hit: {hit:?}",
                 event.result, event.reason
             );
-            if event.result == EventResult::Injected && hit.as_ref() != Some(&event.uid) {
+            // A container that ends by itself, after it was told to and did not, looks just like one that did.
+            let by_itself = matches!(blow, Blow::Container(_))
+                && self.disturbed_after(event.injected_at.unwrap_or(event.planned_at));
+            let proven = hit == Some(blow.on(&event.uid)) || by_itself;
+            if event.result == EventResult::Injected && !proven {
                 self.breaks("Injected is proven", how);
-            } else if event.result == EventResult::Skipped && hit.is_some() {
-                self.breaks("what was done is not called skipped", how);
+            } else if hit.is_some()
+                && matches!(event.result, EventResult::Skipped | EventResult::Abandoned)
+            {
+                self.breaks("what was done is not called skipped or given up", how);
             }
         }
     }
@@ -343,8 +398,8 @@ impl Promises {
             let how = format!("{unseen:.0} of {lived:.0} s of pods unseen");
             self.breaks("no pass without data", how);
         }
-        if (self.deleted.len() as f64) < 0.8 * f64::from(status.chaos.planned) {
-            let how = format!("{} of {}", self.deleted.len(), status.chaos.planned);
+        if (self.struck.len() as f64) < 0.8 * f64::from(status.chaos.planned) {
+            let how = format!("{} of {}", self.struck.len(), status.chaos.planned);
             self.breaks("no pass without chaos", how);
         }
         let disturbed = |at: &&Timestamp| **at > from && **at < to;

@@ -35,9 +35,39 @@ impl Hoard {
     }
 }
 
+/// `POST /debug/crash?pod=NAME` ends the process at once, without a word to anybody, if it is this pod: addresses of pods are
+/// used again, and who is told must be who was meant.
+pub(super) fn crash(own: &str, uri: &Uri) -> (StatusCode, String) {
+    match meant_for(own, uri) {
+        Ok(()) => std::process::abort(),
+        Err(refusal) => refusal,
+    }
+}
+
+fn meant_for(own: &str, uri: &Uri) -> Result<(), (StatusCode, String)> {
+    let named = uri.query().and_then(|query| query.strip_prefix("pod="));
+    match named {
+        Some(pod) if pod == own => Ok(()),
+        Some(pod) => Err((StatusCode::CONFLICT, format!("this is {own}, not {pod}\n"))),
+        None => Err((StatusCode::BAD_REQUEST, format!("use ?pod={own}\n"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_crash_is_refused_unless_it_is_meant_for_this_pod() {
+        let told = |query: &str| {
+            let uri = format!("/debug/crash{query}").parse().expect("a path");
+            meant_for("w-1", &uri).map_err(|(code, _)| code)
+        };
+        assert_eq!(told("?pod=w-1"), Ok(()));
+        assert_eq!(told("?pod=w-2"), Err(StatusCode::CONFLICT));
+        assert_eq!(told("?pod=w-1&more"), Err(StatusCode::CONFLICT));
+        assert_eq!(told(""), Err(StatusCode::BAD_REQUEST));
+    }
 
     #[test]
     fn what_is_taken_is_held_and_nonsense_takes_nothing() {

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::debug::Hoard;
+use super::debug::{Hoard, crash};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -45,11 +45,12 @@ pub async fn bind(addr: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(addr).await
 }
 
-/// Serves `/metrics`, `/healthz`, `/readyz` and `/debug/allocate` until told to stop.
+/// Serves `/metrics`, `/healthz`, `/readyz`, `/debug/allocate` and `/debug/crash` of this pod until told to stop.
 pub async fn serve(
     listener: TcpListener,
     registry: Arc<Registry>,
     ready: Ready,
+    pod_name: String,
     stop: CancellationToken,
 ) {
     let hoard = Hoard::default();
@@ -60,6 +61,10 @@ pub async fn serve(
         .route(
             "/debug/allocate",
             post(move |uri: Uri| async move { hoard.allocate(&uri) }),
+        )
+        .route(
+            "/debug/crash",
+            post(move |uri: Uri| async move { crash(&pod_name, &uri) }),
         )
         .with_state(Shown { registry, ready });
     // A scraper keeps its connection open: waiting for it to close would outlast the grace period.

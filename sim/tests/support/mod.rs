@@ -113,11 +113,16 @@ where
 
 /// What a process answers at a path; none if it does not.
 pub fn get(addr: SocketAddr, path: &str) -> Option<String> {
+    ask("GET", addr, path)
+}
+
+/// What a process answers to a method at a path; none if it does not.
+pub fn ask(method: &str, addr: SocketAddr, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect_timeout(&addr, Duration::from_secs(1)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: sim\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: sim\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     )
     .ok()?;
     let mut answer = String::new();

@@ -1,0 +1,241 @@
+//! Every kind of chaos event on real pods: what it does is what the API server saw, and what the status says of it is that.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a step that fails is a test that fails"
+)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use serde_json::{Value, json};
+use soak_api::{Chaos, EventRecord, EventResult, Phase, SoakOutcome, SoakTest, SoakTestStatus};
+use soak_e2e::{
+    Namespace, PodLog, Probe, Soak, came_to, client, criterion, kubectl, kubectl_with_input, say,
+    small, span, wait_until,
+};
+
+const DEPLOYED: Duration = Duration::from_secs(90);
+
+/// A soak of three workers with these events, each at an instant of its own.
+fn eventful(name: &str, seconds: u64, events: &Value) -> SoakTest {
+    let mut test = small(name);
+    test.spec.workload.simulation.workers.replicas = 3;
+    test.spec.warm_up = span(10);
+    test.spec.duration = span(seconds);
+    test.spec.settle = span(15);
+    test.spec.deadline = Some(span(seconds + 150));
+    let chaos = json!({"guard": {"startAfter": "1s", "minReadyPercent": 50}, "events": events});
+    test.spec.chaos = Some(serde_json::from_value::<Chaos>(chaos).expect("chaos"));
+    test
+}
+
+/// Once, so long after the chaos begins.
+fn once(at: &str, kind: &str, more: &Value) -> Value {
+    let mut event = json!({"component": "worker"});
+    for (key, value) in more.as_object().into_iter().flatten() {
+        event[key] = value.clone();
+    }
+    json!({kind: event, "every": at, "maxEvents": 1})
+}
+
+fn proven(event: &EventRecord) -> Duration {
+    assert_eq!(event.result, EventResult::Injected, "{event:?}");
+    let (injected, recovered) = (event.injected_at.unwrap(), event.recovered_at.unwrap());
+    assert!(event.planned_at <= injected && injected < recovered);
+    recovered.duration_since(injected).unsigned_abs()
+}
+
+#[tokio::test]
+async fn every_kind_of_event_is_carried_out_and_proven() {
+    let namespace = Namespace::new(&client().await, "events").await;
+    let events = json!([
+        once("20s", "podKill", &json!({})),
+        once("45s", "podRestart", &json!({"gracePeriod": "3s"})),
+        once("70s", "podCrash", &json!({})),
+        once("95s", "evict", &json!({})),
+        once("120s", "leaderKill", &json!({})),
+    ]);
+    let pods = PodLog::follow(&namespace);
+    let soak = namespace.soak(&eventful("events", 145, &events)).await;
+    let status = soak.ends().await;
+    came_to(&status, SoakOutcome::Passed);
+    let events = &status.chaos.recent;
+    let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(
+        kinds,
+        ["podKill", "podRestart", "podCrash", "evict", "leaderKill"]
+    );
+    for event in events {
+        let recovery = proven(event).as_secs_f64();
+        say(&format!("{}: recovered after {recovery:.1} s", event.kind));
+    }
+    // What the API server told of the pods themselves.
+    let seen = pods.of(&soak.name, "worker");
+    let crashed = &seen[&events[2].uid];
+    assert_eq!(
+        crashed.restarts, 1,
+        "the container of {crashed:?} restarted once"
+    );
+    let judged_until = status.times.judging.unwrap();
+    let gone: BTreeMap<_, _> = seen
+        .iter()
+        .filter(|(_, pod)| pod.deleted_at.is_some_and(|at| at < judged_until))
+        .collect();
+    let hit = events.iter().filter(|event| event.kind != "podCrash");
+    assert!(hit.clone().all(|event| gone.contains_key(&event.uid)));
+    assert_eq!(gone.len(), hit.count(), "no other pod went: {seen:#?}");
+    let restarts: i32 = seen.values().map(|pod| pod.restarts).sum();
+    assert_eq!(restarts, 1, "no other container restarted: {seen:#?}");
+}
+
+/// The worker that says of itself that it leads.
+async fn leader(soak: &Soak) -> String {
+    wait_until("a leader", Duration::from_secs(60), async || {
+        for pod in soak.pods("worker").await {
+            let name = pod.name_any();
+            let path = format!(
+                "/api/v1/namespaces/{}/pods/{name}:8080/proxy/metrics",
+                soak.namespace
+            );
+            let metrics = kubectl(&["get", "--raw", &path]).await.unwrap_or_default();
+            if metrics.lines().any(|line| line == "soak_sim_leader 1") {
+                return Probe::Done(name);
+            }
+        }
+        Probe::Waiting("no worker leads".to_owned())
+    })
+    .await
+}
+
+/// Waits until so many events are behind us, and the workload has recovered from them.
+async fn recovered(soak: &Soak, events: u32) {
+    let what = format!("{events} events recovered from");
+    let quiet = |status: &SoakTestStatus| {
+        status.chaos.due == events
+            && status.chaos.pending.is_none()
+            && status.chaos.recovering.is_empty()
+    };
+    soak.until(&what, Duration::from_secs(90), quiet).await;
+}
+
+#[tokio::test]
+async fn a_leader_is_known_by_a_lease_a_label_or_a_query() {
+    let namespace = Namespace::new(&client().await, "leaders").await;
+    let events = json!([
+        once("20s", "leaderKill", &json!({"leader": {"lease": "chief"}})),
+        once(
+            "45s",
+            "leaderKill",
+            &json!({"leader": {"label": "role=leader"}})
+        ),
+        once(
+            "90s",
+            "leaderKill",
+            &json!({"leader": {"query": "soak_sim_leader == 1"}})
+        ),
+        once(
+            "110s",
+            "leaderKill",
+            &json!({"leader": {"lease": "nobody"}})
+        ),
+    ]);
+    let soak = namespace.soak(&eventful("leaders", 130, &events)).await;
+    soak.reaches(Phase::Soaking, DEPLOYED).await;
+    let workers = soak.pods("worker").await;
+    let (by_lease, by_label) = (workers[2].name_any(), workers[1].name_any());
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "chief"}, "spec": {"holderIdentity": format!("{by_lease}_5f3a")},
+    });
+    let of = ["-n", namespace.name.as_str()];
+    let create = [&["create", "-f", "-"][..], &of].concat();
+    kubectl_with_input(&create, &lease.to_string())
+        .await
+        .unwrap();
+    let label = [&["label", "pod", &by_label, "role=leader"][..], &of].concat();
+    kubectl(&label).await.unwrap();
+    recovered(&soak, 2).await;
+    let by_query = leader(&soak).await;
+    let status = soak.ends().await;
+    let events = &status.chaos.recent;
+    for (event, pod) in events.iter().zip([by_lease, by_label, by_query]) {
+        proven(event);
+        assert_eq!(event.pod, pod, "{event:?}");
+    }
+    let unknown = &events[3];
+    assert_eq!(
+        (unknown.result, unknown.reason.as_str()),
+        (EventResult::Skipped, "NoLeader")
+    );
+    let evidence = criterion(&status, "evidence");
+    assert!(
+        evidence.sentence.contains("NoLeader"),
+        "{}",
+        evidence.sentence
+    );
+}
+
+#[tokio::test]
+async fn an_eviction_respects_a_disruption_budget() {
+    let namespace = Namespace::new(&client().await, "budget").await;
+    let events = json!([
+        once("10s", "evict", &json!({})),
+        once("40s", "evict", &json!({})),
+    ]);
+    let budget = "{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: all}, spec: \
+                  {minAvailable: 3, selector: {matchLabels: {soak-operator.io/component: worker}}}}";
+    let of = ["-n", namespace.name.as_str()];
+    let create = [&["create", "-f", "-"][..], &of].concat();
+    kubectl_with_input(&create, budget).await.unwrap();
+    let pods = PodLog::follow(&namespace);
+    let soak = namespace.soak(&eventful("budget", 70, &events)).await;
+    recovered(&soak, 1).await;
+    let seen = pods.of(&soak.name, "worker");
+    assert!(
+        seen.values().all(|pod| pod.deleted_at.is_none()),
+        "{seen:#?}"
+    );
+    let delete = [&["delete", "poddisruptionbudget", "all"][..], &of].concat();
+    kubectl(&delete).await.unwrap();
+    let status = soak.ends().await;
+    let [kept, evicted] = status.chaos.recent.as_slice() else {
+        panic!("{:?}", status.chaos.recent);
+    };
+    assert_eq!(
+        (kept.result, kept.reason.as_str()),
+        (EventResult::Abandoned, "Refused")
+    );
+    proven(evicted);
+}
+
+#[tokio::test]
+async fn a_dry_run_says_whom_it_would_have_hit_and_touches_nobody() {
+    let namespace = Namespace::new(&client().await, "dry-run").await;
+    let mut test = eventful(
+        "dry-run",
+        30,
+        &json!([{"podKill": {"component": "worker"}, "every": "8s"}]),
+    );
+    test.spec.chaos.as_mut().unwrap().dry_run = true;
+    let pods = PodLog::follow(&namespace);
+    let soak = namespace.soak(&test).await;
+    let status = soak.ends().await;
+    came_to(&status, SoakOutcome::Inconclusive);
+    let seen = pods.of(&soak.name, "worker");
+    let judged = status.times.judging.unwrap();
+    assert!(
+        seen.values()
+            .all(|pod| pod.deleted_at.is_none_or(|at| at >= judged))
+    );
+    assert_eq!(status.chaos.recent.len(), 3);
+    for event in &status.chaos.recent {
+        assert_eq!(
+            (event.result, event.reason.as_str()),
+            (EventResult::Skipped, "DryRun")
+        );
+        assert!(seen.contains_key(&event.uid), "{event:?}");
+    }
+}

@@ -1,0 +1,109 @@
+//! leaderKill: podKill of whoever leads.
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+use soak_api::verdict::Selector;
+use soak_api::{COMPONENT, Leader, LeaderKill, PodKill, SOAK_TEST, SoakTest};
+
+use super::{Deed, Event};
+use crate::context::Context;
+use crate::judge;
+
+impl Event for LeaderKill {
+    fn deed(&self) -> Deed {
+        let component = self.component.clone();
+        PodKill { component }.deed()
+    }
+
+    fn leader(&self) -> Option<&Leader> {
+        Some(&self.leader)
+    }
+}
+
+/// The name of the pod that leads, or why it is not known.
+pub(crate) async fn find(
+    leader: &Leader,
+    component: &str,
+    test: &SoakTest,
+    ctx: &Context,
+    now: Timestamp,
+) -> Result<String, String> {
+    if let Some(name) = &leader.lease {
+        by_lease(name, test, ctx).await
+    } else if let Some(label) = &leader.label {
+        by_label(label, component, test, ctx).await
+    } else if let Some(query) = &leader.query {
+        by_query(query, test, ctx, now).await
+    } else {
+        Err("no way to know the leader is set".to_owned())
+    }
+}
+
+/// Holders are named after their pod, client-go's with an underscore and something unique behind.
+async fn by_lease(name: &str, test: &SoakTest, ctx: &Context) -> Result<String, String> {
+    let leases: Api<Lease> = ctx.api(test);
+    let lease = leases.get_opt(name).await.map_err(|e| e.to_string())?;
+    let holder = lease
+        .and_then(|lease| lease.spec?.holder_identity)
+        .filter(|holder| !holder.is_empty())
+        .ok_or_else(|| format!("nobody holds the Lease {name}"))?;
+    let pod = holder.split('_').next().unwrap_or_default();
+    Ok(pod.to_owned())
+}
+
+async fn by_label(
+    label: &str,
+    component: &str,
+    test: &SoakTest,
+    ctx: &Context,
+) -> Result<String, String> {
+    let pods: Api<Pod> = ctx.api(test);
+    let of_component = format!(
+        "{SOAK_TEST}={},{COMPONENT}={component},{label}",
+        test.name_any()
+    );
+    let params = ListParams::default().labels(&of_component);
+    let found = pods.list(&params).await.map_err(|e| e.to_string())?.items;
+    let living = found
+        .iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    only(living.map(ResourceExt::name_any), label)
+}
+
+async fn by_query(
+    query: &str,
+    test: &SoakTest,
+    ctx: &Context,
+    now: Timestamp,
+) -> Result<String, String> {
+    let prometheus = judge::open(test, ctx)?;
+    let namespace = test.namespace().unwrap_or_default();
+    let narrowed = Selector::of(query).map_or_else(
+        || query.to_owned(),
+        |selector| selector.narrowed(&format!("namespace=\"{namespace}\"")),
+    );
+    let answer = prometheus
+        .instant(&narrowed, now)
+        .await
+        .map_err(|error| error.to_string())?;
+    let leads = answer.series.iter().filter(|series| {
+        let last = series.samples.last();
+        last.is_some_and(|sample| sample.v > 0.0)
+    });
+    only(
+        leads.filter_map(|series| series.labels.get("pod").cloned()),
+        query,
+    )
+}
+
+/// The only one, or why there is none.
+fn only(mut found: impl Iterator<Item = String>, by: &str) -> Result<String, String> {
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (None, _) => Err(format!("no pod leads by {by}")),
+        (Some(one), Some(other)) => Err(format!("{one} and {other} both lead by {by}")),
+    }
+}
