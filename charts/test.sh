@@ -152,7 +152,8 @@ for set in default demo namespaced every-value; do
   silent "$(cat "$work/$set.yaml")" "reads no Secret with $set values" '"secrets"'
 done
 cluster=$(part default ClusterRole soak-operator)
-silent "$cluster" "has no power over Leases outside its own namespace" 'leases'
+says "$(grep -A1 '"leases"' <<<"$cluster")" "reads the Lease of a leader" 'verbs: \["get"\]'
+silent "$(grep -A1 '"leases"' <<<"$cluster")" "takes no Lease outside its own namespace" 'create|update|patch|delete'
 says "$(part default Role soak-operator-lease)" "takes its Lease in its own namespace" '^  namespace: soak-system$'
 silent "$(grep -A1 '"pods"' <<<"$cluster")" "neither creates nor changes pods" 'create|update|patch'
 silent "$(grep -A1 '"configmaps"' <<<"$cluster")" "deletes no ConfigMap" 'delete'
