@@ -107,6 +107,14 @@ cluster-down: ## Remove the cluster; what it was built of stays
 cluster-status: ## What there is of the cluster
 	@hack/cluster.sh status
 
+.PHONY: soak-kills
+soak-kills: ## The operator killed thirty times while events overlap: each accounted for, none done twice (20 minutes)
+	@hack/e2e.sh thirty_kills
+
+.PHONY: bench-chaos
+bench-chaos: ## What a kill takes beside a bare DELETE, and how exactly fifteen soaks at once keep their plans
+	@hack/e2e.sh bench_chaos
+
 .PHONY: cluster-test
 cluster-test: ## Do Services answer across nodes
 	@hack/cluster-test.sh

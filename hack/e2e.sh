@@ -23,6 +23,7 @@ threads() {
     faults) echo 3 ;;
     deletion) echo 4 ;;
     chart) echo 2 ;;
+    bench_chaos) echo 1 ;;
     *) echo 4 ;;
   esac
 }
@@ -33,6 +34,14 @@ build() {
       | "\(.target.name) \(.executable)"' > "$results/binaries"
 }
 
+# How many seconds a file may take.
+limit() {
+  case $1 in
+    thirty_kills | bench_chaos) echo 2400 ;;
+    *) echo 720 ;;
+  esac
+}
+
 # run NAME...: files one after the other, all of them whatever becomes of the first.
 run() {
   local name binary start
@@ -41,7 +50,7 @@ run() {
     [ -n "$binary" ] || die "there is no e2e/tests/$name.rs"
     start=$SECONDS
     say "$name: begins"
-    if "$HACK/in-cluster-net" timeout --kill-after 20 720 "$binary" --test-threads "$(threads "$name")" ${TESTS:+"$TESTS"} \
+    if "$HACK/in-cluster-net" timeout --kill-after 20 "$(limit "$name")" "$binary" --test-threads "$(threads "$name")" ${TESTS:+"$TESTS"} \
       > >(tee "$logs/$name.log" | sed -u "s/^/$name: /" | grep --line-buffered -v ': $' >&2) 2>&1; then
       printf '%-14s ok     %4d s\n' "$name" $((SECONDS - start)) >> "$results/table"
     else

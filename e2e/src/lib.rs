@@ -11,6 +11,7 @@
 )]
 
 mod command;
+mod journal;
 mod namespace;
 mod node;
 mod operator;
@@ -21,6 +22,7 @@ mod wait;
 mod yaml;
 
 pub use command::{docker, helm, kubectl, kubectl_with_input, repository};
+pub use journal::JournalEvent;
 pub use namespace::Namespace;
 pub use node::Nodes;
 pub use operator::Operator;

@@ -20,8 +20,8 @@ use kube::ResourceExt;
 use soak_api::verdict::Outcome;
 use soak_api::{Phase, SoakOutcome, SoakTest, SoakTestStatus};
 use soak_e2e::{
-    Namespace, Nodes, Operator, PodLog, PodRecord, came_to, client, criterion, say, small, span,
-    worker_kills,
+    JournalEvent, Namespace, Nodes, Operator, PodLog, PodRecord, came_to, client, criterion, say,
+    small, span, worker_kills,
 };
 
 /// Something that the operator wrote down.
@@ -265,24 +265,16 @@ fn each_event_was_carried_out_once(
         chaos.planned >= 11 && chaos.due == chaos.planned,
         "{chaos:?}"
     );
-    let events: Vec<Vec<&str>> = journal
-        .iter()
-        .filter_map(|line| line.strip_prefix("e "))
-        .map(|line| line.split(' ').collect())
-        .collect();
-    let mut indices: Vec<u32> = events.iter().map(|e| e[0].parse().unwrap()).collect();
+    let events = JournalEvent::all(journal);
+    let mut indices: Vec<u32> = events.iter().map(|event| event.index).collect();
     indices.sort_unstable();
     assert_eq!(
         indices,
         (0..chaos.planned).collect::<Vec<_>>(),
         "every event is in the journal once: {journal:#?}"
     );
-    // Its uid is the fifth word, what became of it the ninth.
-    let hit: Vec<_> = events
-        .iter()
-        .filter(|event| matches!(event[8], "Injected" | "Presumed"))
-        .map(|event| event[4].to_owned())
-        .collect();
+    let hit = events.iter().filter(|event| event.hit());
+    let hit: Vec<_> = hit.map(|event| event.uid.clone()).collect();
     let distinct: BTreeSet<_> = hit.iter().cloned().collect();
     assert_eq!(
         distinct.len(),

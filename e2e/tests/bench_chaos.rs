@@ -1,0 +1,235 @@
+//! What chaos costs and how exact it is, side by side in one run: `make bench-chaos`. No time is asserted: the machine is
+//! shared, and only ratios mean something.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a step that fails is a test that fails"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, Preconditions};
+use kube::runtime::watcher;
+use kube::{Api, ResourceExt};
+use serde_json::json;
+use soak_api::{Phase, SOAK_TEST, SoakTest};
+use soak_e2e::{JournalEvent, Namespace, Soak, client, kubectl, say, small, span};
+
+const KILLS: usize = 30;
+const SOAKS: usize = 15;
+
+fn restless(name: &str, workers: u32, seconds: u64, chaos: bool) -> SoakTest {
+    let mut test = small(name);
+    let spec = &mut test.spec;
+    spec.workload.simulation.workers.replicas = workers;
+    spec.duration = span(seconds);
+    spec.deadline = Some(span(seconds + 400));
+    let plan = json!({
+        "interval": {"min": "5s", "max": "5s"},
+        "guard": {"startAfter": "1s", "minReadyPercent": 0, "overlap": true},
+        "events": [{"podKill": {"component": "worker"}}],
+    });
+    spec.chaos = chaos.then(|| serde_json::from_value(plan).expect("chaos"));
+    test
+}
+
+/// When a watch first told of a pod that it is on its way out, and that it is gone.
+type Seen = Arc<Mutex<BTreeMap<String, (Timestamp, Option<Timestamp>)>>>;
+
+fn follow(namespace: &Namespace) -> Seen {
+    let api: Api<Pod> = namespace.api();
+    let seen = Seen::default();
+    let told = seen.clone();
+    tokio::spawn(async move {
+        let mut events = watcher(api, watcher::Config::default().labels(SOAK_TEST)).boxed();
+        while let Some(event) = events.next().await {
+            let (now, mut told) = (Timestamp::now(), told.lock().unwrap());
+            match event {
+                Ok(watcher::Event::Apply(pod)) if pod.metadata.deletion_timestamp.is_some() => {
+                    told.entry(pod.uid().unwrap()).or_insert((now, None));
+                }
+                Ok(watcher::Event::Delete(pod)) => {
+                    told.entry(pod.uid().unwrap()).or_insert((now, None)).1 = Some(now);
+                }
+                _ => {}
+            }
+        }
+    });
+    seen
+}
+
+/// From each instant until the pod was seen on its way out, and until it was seen gone, in milliseconds.
+fn waits(begun: &BTreeMap<String, Timestamp>, seen: &Seen) -> (Vec<f64>, Vec<f64>) {
+    let seen = seen.lock().unwrap();
+    let since = |at: Timestamp, begun: Timestamp| millis(at.duration_since(begun));
+    let told = begun
+        .iter()
+        .filter_map(|(uid, at)| Some((at, seen.get(uid)?)));
+    let told: Vec<_> = told.collect();
+    let going = told.iter().map(|(begun, (at, _))| since(*at, **begun));
+    let gone = told
+        .iter()
+        .filter_map(|(begun, (_, at))| Some(since((*at)?, **begun)));
+    (going.collect(), gone.collect())
+}
+
+fn millis(span: SignedDuration) -> f64 {
+    span.as_secs_f64() * 1_000.0
+}
+
+/// The value that this share of all lie at or below.
+fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a place in a short list"
+    )]
+    let place = (share * sorted.len() as f64).ceil() as usize;
+    let place = place.clamp(1, sorted.len().max(1)) - 1;
+    sorted.get(place).copied().unwrap_or(f64::NAN)
+}
+
+fn told(what: &str, values: &[f64]) -> (f64, f64) {
+    let (half, most) = (quantile(values, 0.5), quantile(values, 0.99));
+    say(&format!(
+        "{what}: p50 {half:.0} ms, p99 {most:.0} ms of {}",
+        values.len()
+    ));
+    (half, most)
+}
+
+/// A deletion with its uid, and nothing around it, of the eldest worker.
+async fn bare_delete(namespace: &Namespace, soak: &Soak) -> (String, Timestamp) {
+    let mut workers = soak.pods("worker").await;
+    workers.sort_by_key(|pod| pod.creation_timestamp().map(|at| at.0));
+    let worker = workers.first().expect("a worker");
+    let params = DeleteParams {
+        grace_period_seconds: Some(1),
+        preconditions: Some(Preconditions {
+            uid: worker.uid(),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    };
+    let pods: Api<Pod> = namespace.api();
+    let begun = Timestamp::now();
+    pods.delete(&worker.name_any(), &params).await.unwrap();
+    (worker.uid().unwrap(), begun)
+}
+
+#[tokio::test]
+async fn a_kill_beside_a_bare_delete() {
+    let namespace = Namespace::new(&client().await, "bench-kill").await;
+    let seen = follow(&namespace);
+    let seconds = 5 * KILLS as u64 + 8;
+    let chaotic = namespace.soak(&restless("chaotic", 3, seconds, true)).await;
+    let bare = namespace.soak(&restless("bare", 3, seconds, false)).await;
+    bare.reaches(Phase::Soaking, Duration::from_secs(120)).await;
+    let mut versions = chaotic.versions();
+    let (mut decided, mut asked) = (BTreeMap::new(), BTreeMap::new());
+    let mut done = 0;
+    while let Some(version) = versions.next().await {
+        let status = version.status.unwrap_or_default();
+        if let Some(intent) = status.chaos.pending {
+            decided.insert(intent.uid, intent.decided_at);
+        }
+        // After each kill one of the other kind, so that both meet the same machine.
+        if status.chaos.injected > done {
+            done = status.chaos.injected;
+            let (uid, begun) = bare_delete(&namespace, &bare).await;
+            asked.insert(uid, begun);
+        }
+        if status.phase > Phase::Soaking {
+            break;
+        }
+    }
+    let (ours, bares) = (waits(&decided, &seen), waits(&asked, &seen));
+    let (kill, _) = told("podKill, decided to on its way out", &ours.0);
+    let (delete, _) = told("bare DELETE, asked to on its way out", &bares.0);
+    say(&format!("ratio of the medians: {:.2}", kill / delete));
+    let (kill, _) = told("podKill, decided to gone", &ours.1);
+    let (delete, _) = told("bare DELETE, asked to gone", &bares.1);
+    say(&format!("ratio of the medians: {:.2}", kill / delete));
+    assert!(decided.len() >= KILLS - 3, "{} kills", decided.len());
+}
+
+/// How often the API server was asked, for what chaos writes and reads.
+async fn requests() -> BTreeMap<&'static str, f64> {
+    let metrics = kubectl(&["get", "--raw", "/metrics"]).await.unwrap();
+    let total = |wanted: &[&str]| -> f64 {
+        let lines = metrics
+            .lines()
+            .filter(|line| line.starts_with("apiserver_request_total{"));
+        let lines = lines.filter(|line| wanted.iter().all(|part| line.contains(part)));
+        lines
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    };
+    BTreeMap::from([
+        (
+            "status writes",
+            total(&["resource=\"soaktests\"", "verb=\"PATCH\""]),
+        ),
+        (
+            "journal reads",
+            total(&["resource=\"configmaps\"", "verb=\"GET\""]),
+        ),
+        (
+            "journal writes",
+            total(&["resource=\"configmaps\"", "verb=\"PUT\""]),
+        ),
+        (
+            "deletions",
+            total(&["resource=\"pods\"", "verb=\"DELETE\""]),
+        ),
+    ])
+}
+
+#[tokio::test]
+async fn fifteen_soaks_at_once_keep_their_plans() {
+    let namespace = Namespace::new(&client().await, "bench-plans").await;
+    let mut soaks = Vec::new();
+    for number in 0..SOAKS {
+        let test = restless(&format!("plan-{number}"), 2, 90, true);
+        soaks.push(namespace.soak(&test).await);
+    }
+    for soak in &soaks {
+        soak.reaches(Phase::Soaking, Duration::from_secs(400)).await;
+    }
+    let before = requests().await;
+    for soak in &soaks {
+        soak.reaches(Phase::Settling, Duration::from_secs(300))
+            .await;
+    }
+    let after = requests().await;
+    let (mut planned, mut late, mut results) = (0, Vec::new(), BTreeMap::new());
+    for soak in &soaks {
+        let status = soak.ends().await;
+        planned += status.chaos.planned;
+        for event in JournalEvent::all(&soak.journal(&status).await) {
+            let why = format!("{} {}", event.result, event.reason);
+            *results.entry(why).or_insert(0) += 1;
+            if let Some(at) = event.injected_at.filter(|_| event.result == "Injected") {
+                late.push(millis(at.duration_since(event.planned_at)));
+            }
+        }
+    }
+    say(&format!(
+        "{} of {planned} planned kills were made: {results:?}",
+        late.len()
+    ));
+    told("later than planned", &late);
+    let kills = after["deletions"] - before["deletions"];
+    for (what, count) in after {
+        let each = (count - before[what]) / kills;
+        say(&format!("{what} a kill: {each:.1}"));
+    }
+}
