@@ -197,7 +197,7 @@ pub struct ChaosStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub recovering: Vec<Recovering>,
-    /// The last events, ten with those that are pending or not yet recovered from; all of them are in the journal.
+    /// The last events, eight with those that are pending or not yet recovered from; all of them are in the journal.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub recent: Vec<EventRecord>,
@@ -332,12 +332,19 @@ pub struct Presence {
 pub struct JournalStatus {
     /// How many ConfigMaps it has, named `<name>-journal-0` and up.
     pub chunks: u32,
-    /// How many entries they hold that count.
+    /// How many entries there are that count, those of `tail` with them.
     pub entries: u32,
     /// The last batch of entries that counts; each names the one before it. What is in the journal beside this chain was
     /// written by an operator that could not write its status, and did not happen so.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub head: String,
+    /// How many bytes the last ConfigMap holds.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub filled: u32,
+    /// The entries since then, a line each: they go to a ConfigMap together.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 4_096))]
+    pub tail: String,
 }
 
 /// What one criterion measured so far.

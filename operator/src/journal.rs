@@ -1,9 +1,10 @@
 //! The journal of a soak: every incarnation of every pod, every event, every breach of health.
 //!
 //! It is append-only text in ConfigMaps, one line an entry, and it is what judging believes: an entry is written there
-//! before the status forgets it. Entries are written in batches, each with a name of its own and that of the batch before
-//! it, and the status names the last: so an entry counts if and only if the status that goes with it was written. What an
-//! operator appended that died before its status, or that no longer led and did not know it, stays beside the chain.
+//! before the status forgets it. The newest entries are in the status itself. When they are many they are written in a
+//! batch, which has a name of its own and that of the batch before it, and the status names the last: so an entry counts
+//! if and only if the status that goes with it was written. What an operator appended that died before its status, or that
+//! no longer led and did not know it, stays beside the chain.
 //!
 //! ```text
 //! # 3f2a91-1763850000124 3f2a91-1763849990022                   a batch, and the one before it
@@ -85,8 +86,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Reads the chunks, in order: the batches that lead to the one that the status names, which must hold as many entries
-    /// as it says.
+    /// Reads the chunks, in order: the batches that lead to the one that the status names, and then the status' own tail.
+    /// Together they must hold as many entries as it says.
     pub(crate) fn read<'a>(
         chunks: impl IntoIterator<Item = &'a str>,
         status: &JournalStatus,
@@ -118,6 +119,10 @@ impl Journal {
             journal.add(entry);
         }
         journal.head.clone_from(&status.head);
+        for line in status.tail.lines() {
+            let entry = decode(line).ok_or_else(|| JournalError::Unreadable(line.to_owned()))?;
+            journal.add(entry);
+        }
         if journal.entries != status.entries as usize {
             return Err(JournalError::Torn {
                 found: journal.entries,
@@ -188,9 +193,13 @@ pub(crate) fn batch_name(writer: &str, now: Timestamp) -> String {
     format!("{hash:08x}-{}", now.as_millisecond())
 }
 
-/// The batch as lines, each with its end; `before` is empty for the first.
-pub(crate) fn encode_batch(name: &str, before: &str, entries: &[Entry]) -> String {
-    let lines: String = entries.iter().map(|entry| encode(entry) + "\n").collect();
+/// The entries as lines, each with its end.
+pub(crate) fn encode_all(entries: &[Entry]) -> String {
+    entries.iter().map(|entry| encode(entry) + "\n").collect()
+}
+
+/// The batch of these lines; `before` is empty for the first.
+pub(crate) fn batch(name: &str, before: &str, lines: &str) -> String {
     format!("# {name} {}\n{lines}", or_dash(before))
 }
 
@@ -421,7 +430,7 @@ mod tests {
     fn of(batches: &[(&str, &str, &[Entry])], head: &str) -> Journal {
         let text = batches
             .iter()
-            .map(|(name, before, entries)| encode_batch(name, before, entries));
+            .map(|(name, before, entries)| batch(name, before, &encode_all(entries)));
         let texts: Vec<String> = text.collect();
         let mut entries = 0;
         let mut next = head;
@@ -434,6 +443,7 @@ mod tests {
             chunks: 1,
             entries,
             head,
+            ..JournalStatus::default()
         };
         Journal::read(texts.iter().map(String::as_str), &status).expect("whole")
     }
@@ -472,20 +482,35 @@ mod tests {
         #[test]
         fn a_journal_that_lost_an_entry_or_a_batch_is_torn(entries in prop::collection::vec(entry(), 1..30)) {
             let expected = u32::try_from(entries.len() + 1).expect("few");
-            let status = JournalStatus { chunks: 1, entries: expected, head: "b".into() };
-            let first = encode_batch("a", "", &entries[..1]);
-            let second = encode_batch("b", "a", &entries);
+            let status = JournalStatus { chunks: 1, entries: expected, head: "b".into(), ..JournalStatus::default() };
+            let first = batch("a", "", &encode_all(&entries[..1]));
+            let second = batch("b", "a", &encode_all(&entries));
             prop_assert!(Journal::read([&*first, &*second], &status).is_ok());
             let torn = |found| Err(JournalError::Torn { found, expected });
             prop_assert_eq!(Journal::read([&*second], &status), torn(entries.len()));
             prop_assert_eq!(Journal::read([&*first], &status), torn(0));
-            let shorter = encode_batch("b", "a", &entries[1..]);
+            let shorter = batch("b", "a", &encode_all(&entries[1..]));
             prop_assert_eq!(Journal::read([&*first, &*shorter], &status), torn(entries.len()));
         }
 
         #[test]
+        fn it_makes_no_difference_which_entries_are_in_the_tail(entries in prop::collection::vec(entry(), 1..30), place in 0_usize..30) {
+            let place = place.min(entries.len());
+            let (old, new) = entries.split_at(place);
+            let count = u32::try_from(entries.len()).expect("few");
+            let (head, chunks) = if old.is_empty() { ("", 0) } else { ("a", 1) };
+            let status = JournalStatus { chunks, entries: count, head: head.into(), filled: 0, tail: encode_all(new) };
+            let chunk = batch("a", "", &encode_all(old));
+            let split = Journal::read([&*chunk], &status).expect("whole");
+            let whole = of(&[("a", "", &entries)], "a");
+            prop_assert_eq!(split.incarnations, whole.incarnations);
+            prop_assert_eq!(split.events, whole.events);
+            prop_assert_eq!(split.breaches, whole.breaches);
+        }
+
+        #[test]
         fn no_line_makes_reading_panic(line in ".{0,80}") {
-            let status = JournalStatus { chunks: 1, entries: 1, head: "a".into() };
+            let status = JournalStatus { chunks: 1, entries: 1, head: "a".into(), ..JournalStatus::default() };
             let _ = Journal::read(["# a a\n", &*line], &status);
         }
     }

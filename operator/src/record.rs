@@ -8,14 +8,17 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
-use soak_api::{JournalStatus, SOAK_TEST, SoakTest};
+use soak_api::{JournalStatus, Phase, SOAK_TEST, SoakTest, SoakTestStatus};
 
 use crate::context::{Context, Error, belongs_to};
 use crate::decide::{Announcement, Decision, Effect};
 use crate::journal::{self, Journal, JournalError};
 
 /// A ConfigMap holds one MiB; chunks stay well below.
-const CHUNK_BYTES: usize = 256 * 1024;
+const CHUNK_BYTES: u32 = 256 * 1024;
+
+/// The newest entries stay in the status until they are so long: a kill has some 350 bytes.
+const TAIL_BYTES: usize = 1_024;
 
 /// Something that is written down, with the SoakTest as it was written.
 #[derive(Debug)]
@@ -45,12 +48,13 @@ pub(crate) async fn record(
         announcements,
         ..
     } = decision;
-    let longer = if journal.is_empty() {
+    // Judging reads the whole journal, and so does whoever comes after the end.
+    let closes = status.phase >= Phase::Judging && !status.journal.tail.is_empty();
+    let longer = if journal.is_empty() && !closes {
         None
     } else {
-        let (longer, written) = append(test, &journal, ctx).await?;
-        status.journal = written;
-        Some(longer)
+        status.journal = append(test, &status, &journal, ctx).await?;
+        longer(test, &status.journal, &journal, ctx)
     };
     let test = if test.status.as_ref() == Some(&status) {
         test.clone()
@@ -72,9 +76,7 @@ pub(crate) async fn record(
         let written = Arc::new(written);
         ctx.remember(test, |memory| {
             memory.written = Some(written.clone());
-            if let Some(longer) = longer {
-                memory.journal = longer.map(Arc::new);
-            }
+            memory.journal = longer.or(memory.journal.take());
         });
         written
     };
@@ -82,24 +84,20 @@ pub(crate) async fn record(
     Ok(Persisted { test, what: effect })
 }
 
-/// The journal, from memory where it ends with the batch that the status names, else from the cluster.
+/// The journal, from memory where it holds what the status says, else from the cluster.
 pub(crate) async fn journal(
     test: &SoakTest,
     ctx: &Context,
 ) -> Result<Result<Arc<Journal>, JournalError>, Error> {
-    let expected = test
-        .status
-        .as_ref()
-        .map(|status| status.journal.clone())
-        .unwrap_or_default();
+    let expected = known(test);
     if let Some(known) = ctx.remembered(test).journal
-        && known.head == expected.head
+        && is(&known, &expected)
     {
         return Ok(Ok(known));
     }
     let mut chunks = Vec::new();
     while let Some(chunk) = chunk(test, chunks.len(), ctx).await? {
-        chunks.push(text(&chunk).to_owned());
+        chunks.extend(chunk.data.into_iter().flatten().map(|(_, text)| text));
     }
     let read = Journal::read(chunks.iter().map(String::as_str), &expected).map(Arc::new);
     if let Ok(journal) = &read {
@@ -108,64 +106,104 @@ pub(crate) async fn journal(
     Ok(read)
 }
 
-/// Appends to the last chunk, or begins another, for the status to name what was written. The journal with it, too, where
-/// all of it is known.
+/// What the status says of the journal.
+fn known(test: &SoakTest) -> JournalStatus {
+    let status = test.status.as_ref();
+    status
+        .map(|status| status.journal.clone())
+        .unwrap_or_default()
+}
+
+/// Whether this is the journal that the status speaks of.
+fn is(journal: &Journal, status: &JournalStatus) -> bool {
+    journal.head == status.head && journal.entries == status.entries as usize
+}
+
+/// Adds entries to the tail, and writes the tail to its ConfigMap where it grows too long, or no more is to come.
 async fn append(
     test: &SoakTest,
+    status: &SoakTestStatus,
     entries: &[journal::Entry],
     ctx: &Context,
-) -> Result<(Option<Journal>, JournalStatus), Error> {
-    let known = test
-        .status
-        .as_ref()
-        .map(|status| status.journal.clone())
-        .unwrap_or_default();
-    let head = journal::batch_name(&ctx.identity, ctx.now());
-    let lines = journal::encode_batch(&head, &known.head, entries);
-    let mut place = known.chunks.saturating_sub(1) as usize;
-    let maps: Api<ConfigMap> = ctx.api(test);
-    loop {
-        match chunk(test, place, ctx).await? {
-            Some(map) if text(&map).len() + lines.len() <= CHUNK_BYTES => {
-                let mut longer = map.clone();
-                let all = format!("{}{lines}", text(&map));
-                longer
-                    .data
-                    .get_or_insert_default()
-                    .insert("journal".to_owned(), all);
-                maps.replace(&map.name_any(), &PostParams::default(), &longer)
-                    .await
-                    .map_err(Error::kube("append to the journal"))?;
-                break;
-            }
-            Some(_) => place += 1,
-            None => {
-                maps.create(
-                    &PostParams::default(),
-                    &new_chunk(test, place, lines.clone()),
-                )
-                .await
-                .map_err(Error::kube("begin a chunk of the journal"))?;
-                break;
-            }
-        }
+) -> Result<JournalStatus, Error> {
+    let mut longer = status.journal.clone();
+    longer.tail.push_str(&journal::encode_all(entries));
+    longer.entries += u32::try_from(entries.len()).unwrap_or(u32::MAX);
+    if longer.tail.len() > TAIL_BYTES || status.phase >= Phase::Judging {
+        longer = written(test, &longer, ctx).await?;
     }
-    let remembered = ctx.remembered(test).journal;
-    let whole = remembered.filter(|journal| journal.head == known.head);
-    let longer = whole.map(|journal| {
-        let mut longer = Arc::unwrap_or_clone(journal);
-        for entry in entries {
-            longer.add(entry.clone());
-        }
-        longer.head.clone_from(&head);
-        longer
-    });
-    let written = JournalStatus {
-        chunks: u32::try_from(place + 1).unwrap_or(u32::MAX),
-        entries: known.entries + u32::try_from(entries.len()).unwrap_or(u32::MAX),
-        head,
+    Ok(longer)
+}
+
+/// Writes the tail as a batch into the last chunk, or into another where that is full.
+async fn written(
+    test: &SoakTest,
+    known: &JournalStatus,
+    ctx: &Context,
+) -> Result<JournalStatus, Error> {
+    let head = journal::batch_name(&ctx.identity, ctx.now());
+    let lines = journal::batch(&head, &known.head, &known.tail);
+    let size = u32::try_from(lines.len()).unwrap_or(u32::MAX);
+    let full = known.filled.saturating_add(size) > CHUNK_BYTES;
+    let fresh = known.chunks == 0 || full;
+    let place = if fresh {
+        known.chunks
+    } else {
+        known.chunks - 1
     };
-    Ok((longer, written))
+    let name = chunk_name(test, place as usize);
+    // One that an operator began that could not write its status is taken up; one of an earlier SoakTest of the same name
+    // is not ours, and goes by itself.
+    let there = !fresh || chunk(test, place as usize, ctx).await?.is_some();
+    if !there || !patched(test, &name, &json!({"data": {&head: &lines}}), ctx).await? {
+        let begun = new_chunk(test, &name, &head, lines);
+        ctx.api::<ConfigMap>(test)
+            .create(&PostParams::default(), &begun)
+            .await
+            .map_err(Error::kube("begin a chunk of the journal"))?;
+    }
+    Ok(JournalStatus {
+        chunks: place + 1,
+        entries: known.entries,
+        head,
+        filled: if fresh { size } else { known.filled + size },
+        tail: String::new(),
+    })
+}
+
+/// Adds a batch to the chunk; `false` where somebody has taken the chunk away, which reading will notice.
+async fn patched(
+    test: &SoakTest,
+    name: &str,
+    batch: &serde_json::Value,
+    ctx: &Context,
+) -> Result<bool, Error> {
+    let maps: Api<ConfigMap> = ctx.api(test);
+    match maps
+        .patch(name, &PatchParams::default(), &Patch::Merge(batch))
+        .await
+    {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(error) => Err(Error::kube("append to the journal")(error)),
+    }
+}
+
+/// The journal with more entries, where all of it is known.
+fn longer(
+    test: &SoakTest,
+    status: &JournalStatus,
+    entries: &[journal::Entry],
+    ctx: &Context,
+) -> Option<Arc<Journal>> {
+    let remembered = ctx.remembered(test).journal;
+    let whole = remembered.filter(|journal| is(journal, &known(test)))?;
+    let mut longer = Arc::unwrap_or_clone(whole);
+    for entry in entries {
+        longer.add(entry.clone());
+    }
+    longer.head.clone_from(&status.head);
+    Some(Arc::new(longer))
 }
 
 async fn chunk(test: &SoakTest, place: usize, ctx: &Context) -> Result<Option<ConfigMap>, Error> {
@@ -174,16 +212,15 @@ async fn chunk(test: &SoakTest, place: usize, ctx: &Context) -> Result<Option<Co
         .get_opt(&chunk_name(test, place))
         .await
         .map_err(Error::kube("read the journal"))?;
-    // A chunk of an earlier SoakTest of the same name, not yet collected, is not ours.
     Ok(map.filter(|map| belongs_to(map, test)))
 }
 
-fn new_chunk(test: &SoakTest, place: usize, lines: String) -> ConfigMap {
+fn new_chunk(test: &SoakTest, name: &str, batch: &str, lines: String) -> ConfigMap {
     let mut map = ConfigMap {
-        data: Some([("journal".to_owned(), lines)].into()),
+        data: Some([(batch.to_owned(), lines)].into()),
         ..ConfigMap::default()
     };
-    map.metadata.name = Some(chunk_name(test, place));
+    map.metadata.name = Some(name.to_owned());
     map.metadata.labels = Some([(SOAK_TEST.to_owned(), test.name_any())].into());
     map.metadata.owner_references = test.controller_owner_ref(&()).map(|owner| vec![owner]);
     map
@@ -191,13 +228,6 @@ fn new_chunk(test: &SoakTest, place: usize, lines: String) -> ConfigMap {
 
 fn chunk_name(test: &SoakTest, place: usize) -> String {
     format!("{}-journal-{place}", test.name_any())
-}
-
-fn text(map: &ConfigMap) -> &str {
-    map.data
-        .as_ref()
-        .and_then(|data| data.get("journal"))
-        .map_or("", String::as_str)
 }
 
 /// The status as a merge patch: a field that was there and is not any more has to be nulled, or it would stay.

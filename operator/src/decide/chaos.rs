@@ -26,7 +26,7 @@ const RESTARTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 const MOST_AT_ONCE: usize = 8;
 
 /// How many events the status shows, with those that are not yet recovered from.
-const RECENT: usize = 10;
+const RECENT: usize = 8;
 
 /// What came of carrying out an intent.
 #[derive(Clone, Debug, PartialEq)]
@@ -449,6 +449,10 @@ pub(crate) fn resolve(
             if deed.ends_the_pod() || Mutant::BelievesTheCrash.is_on() {
                 record.result = EventResult::Injected;
                 proven(&mut status);
+                // The watch will tell as well: said now, it takes no write of its own.
+                let (uid, restarts) = (intent.uid.clone(), intent.restarts);
+                let id = IncarnationId { uid, restarts };
+                decision.journal.push(Entry::Ended { id, at: now });
             }
             recovers(&mut status, record);
         }

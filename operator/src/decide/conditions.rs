@@ -1,7 +1,7 @@
 //! Conditions for `kubectl wait`, derived from the rest of the decision.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use soak_api::{EventResult, Phase, SoakOutcome};
+use soak_api::{ChaosStatus, EventResult, Phase, SoakOutcome};
 
 use super::Draft;
 use crate::reasons::condition as type_;
@@ -30,12 +30,20 @@ fn workload_ready(draft: &Draft<'_>) -> Option<Answer> {
         Phase::Pending | Phase::Deploying => Answer(false, "Deploying", status.message.clone()),
         Phase::CleaningUp | Phase::Completed => return None,
         _ if draft.all_ready() => Answer(true, "AllPodsReady", String::new()),
+        // That pods go and come while chaos is at it is no news; that they stay away is.
+        _ if recovers(&status.chaos) => return None,
         _ => Answer(
             false,
             "PodsNotReady",
             "not every planned pod is ready".to_owned(),
         ),
     })
+}
+
+/// Whether the workload is on its way back from an event, and in time.
+fn recovers(chaos: &ChaosStatus) -> bool {
+    let begun = chaos.pending.is_some() || !chaos.recovering.is_empty();
+    begun && chaos.recovering.iter().all(|one| !one.overdue)
 }
 
 fn metrics_available(draft: &Draft<'_>) -> Option<Answer> {

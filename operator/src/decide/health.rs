@@ -1,5 +1,6 @@
 //! Health: incarnations that come and go, and what happened to them that chaos did not do.
 
+use jiff::{SignedDuration, Timestamp};
 use soak_api::HealthBreach;
 
 use super::{Draft, chaos};
@@ -7,6 +8,9 @@ use crate::facts::PodFact;
 use crate::journal::{Entry, Incarnation, IncarnationId};
 use crate::mutant::Mutant;
 use crate::reasons::breach as reason;
+
+/// How long a start waits to be written down with its pod's being ready.
+const READY_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// How many breaches the status shows; the journal has all.
 const SHOWN: usize = 5;
@@ -34,14 +38,61 @@ pub(super) fn incarnations(draft: &mut Draft<'_>) {
         .observed
         .pods
         .iter()
-        .filter(|pod| !pod.terminating)
-        .filter_map(incarnation)
+        .filter(|pod| !pod.terminating && worth_writing(pod, draft.now))
+        .filter_map(|pod| Some((incarnation(pod)?, pod.clone())))
+        .filter(|(incarnation, _)| !draft.journal.incarnations.contains_key(&incarnation.id))
         .collect();
-    for incarnation in started {
-        if !draft.journal.incarnations.contains_key(&incarnation.id) {
-            draft.write(Entry::Started(incarnation));
-        }
+    for (incarnation, pod) in started {
+        unseen_end(draft, &incarnation, &pod);
+        draft.write(Entry::Started(incarnation));
     }
+    let unknown: Vec<_> = draft
+        .observed
+        .departed
+        .values()
+        .filter(|pod| came_meanwhile(draft, pod))
+        .filter_map(|pod| Some((incarnation(pod)?, pod.clone())))
+        .filter(|(incarnation, _)| !known(draft, &incarnation.id.uid))
+        .collect();
+    for (incarnation, pod) in unknown {
+        unplanned(draft, &incarnation, Some(&pod));
+    }
+}
+
+/// A start is written down together with what it leads to, being ready: of a pod that has not got there nothing is lost
+/// meanwhile, see [`unseen_end`].
+fn worth_writing(pod: &PodFact, now: Timestamp) -> bool {
+    let waits = |started: Timestamp| now.duration_since(started) < READY_WITHIN;
+    pod.ready || pod.started_at.is_some_and(|started| !waits(started))
+}
+
+/// The end of a container that started and ended before its start was written down: the next one has been restarted.
+fn unseen_end(draft: &mut Draft<'_>, next: &Incarnation, pod: &PodFact) {
+    let Some(restarts) = next.id.restarts.checked_sub(1) else {
+        return;
+    };
+    let uid = next.id.uid.clone();
+    let id = IncarnationId { uid, restarts };
+    if came_meanwhile(draft, pod) && !draft.journal.incarnations.contains_key(&id) {
+        let before = Incarnation { id, ..next.clone() };
+        unplanned(draft, &before, Some(pod));
+    }
+}
+
+/// Whether the pod came after the workload was first ready: what was before is nobody's business.
+fn came_meanwhile(draft: &Draft<'_>, pod: &PodFact) -> bool {
+    let since = draft.before.times.warming_up;
+    since.is_some_and(|since| pod.created_at > since)
+}
+
+/// Whether any start of the pod is in the journal.
+fn known(draft: &Draft<'_>, uid: &str) -> bool {
+    let first = IncarnationId {
+        uid: uid.to_owned(),
+        restarts: 0,
+    };
+    let mut from = draft.journal.incarnations.range(first..);
+    from.next().is_some_and(|(id, _)| id.uid == uid)
 }
 
 fn incarnation(pod: &PodFact) -> Option<Incarnation> {

@@ -160,7 +160,8 @@ impl Draft<'_> {
             .all(|c| self.ready(c.name) >= c.replicas as usize)
     }
 
-    /// Writes are for changes: what moves by itself, such as progress, is brought along with them and once a heartbeat.
+    /// Writes are for changes: what moves by itself, such as progress and how many pods are ready, is brought along with
+    /// them and once a heartbeat.
     fn finish(mut self) -> Decision {
         let heartbeat = heartbeat(self.test);
         let seen = self.before.presence.seen_at;
@@ -168,8 +169,14 @@ impl Draft<'_> {
         if self.decision.status.phase != Phase::Completed {
             self.look_at(seen.filter(|_| !due).unwrap_or(self.now) + heartbeat);
         }
+        let ready = self.decision.status.components.clone();
+        self.decision
+            .status
+            .components
+            .clone_from(&self.before.components);
         let changed = self.decision.status != *self.before || !self.decision.journal.is_empty();
         if changed || (due && self.decision.status.phase != Phase::Completed) {
+            self.decision.status.components = ready;
             let (now, operator) = (self.now, self.observed.operator.clone());
             let progress = lifecycle::progress(self.test, &self.decision.status, now);
             let status = self.status();

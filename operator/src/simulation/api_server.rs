@@ -210,6 +210,9 @@ impl State {
         caller: &Caller,
         now: Timestamp,
     ) -> (StatusCode, Value) {
+        if !matches!(path.resource.as_str(), "events" | "leases") {
+            self.promises.asked();
+        }
         if *method != Method::GET && path.resource != "events" {
             self.promises.wrote();
         }
@@ -311,9 +314,16 @@ impl State {
         let new = match (method.as_str(), stored) {
             // Server-side apply of an object that is there changes nothing: it is as it is to be.
             (method, Some(object))
-                if method == "GET" || method == "PATCH" && !path.is_status() && !stale =>
+                if method == "GET"
+                    || method == "PATCH"
+                        && path.resource != "configmaps"
+                        && !path.is_status()
+                        && !stale =>
             {
                 return (StatusCode::OK, object);
+            }
+            ("PATCH", None) if path.resource == "configmaps" => {
+                return failure(StatusCode::NOT_FOUND, "NotFound");
             }
             ("GET" | "PUT" | "DELETE", None) => return failure(StatusCode::NOT_FOUND, "NotFound"),
             ("POST", Some(_)) => return failure(StatusCode::CONFLICT, "AlreadyExists"),
@@ -329,6 +339,10 @@ impl State {
                     self.objects.remove(&key);
                 }
                 return (StatusCode::OK, object);
+            }
+            ("PATCH", Some(mut object)) if path.resource == "configmaps" => {
+                merge(&mut object, body);
+                object
             }
             ("PATCH", Some(mut object)) => {
                 merge(

@@ -35,6 +35,8 @@ pub(super) struct Promises {
     pub(super) kills: u32,
     pub(super) reconciles: u32,
     pub(super) writes: u32,
+    /// Requests while the soak was in its judged window.
+    pub(super) asked: u32,
     /// The uid that each event was ever meant for.
     intended: BTreeMap<u32, String>,
     /// What the operator really hit, see [`Blow::on`], with the event it was hit for.
@@ -87,6 +89,12 @@ impl Blow<'_> {
 impl Promises {
     pub(super) fn breaks(&mut self, promise: &str, how: impl std::fmt::Display) {
         self.broken.push(format!("{promise}: {how}"));
+    }
+
+    /// A request of the operator's about its soak, other than to keep its Lease.
+    pub(super) fn asked(&mut self) {
+        let soaking = |before: &Before| before.phase == Phase::Soaking;
+        self.asked += u32::from(self.before.as_ref().is_some_and(soaking));
     }
 
     pub(super) fn wrote(&mut self) {
@@ -270,12 +278,14 @@ impl Promises {
 /// What holds once the soak is over.
 pub(super) fn at_the_end(state: &mut State, test: &SoakTest) {
     let status = test.status.clone().unwrap_or_default();
-    let chunks: Vec<String> = (0..)
-        .map_while(|place| {
-            let key = ("configmaps".to_owned(), format!("model-journal-{place}"));
-            let lines = state.objects.get(&key)?.pointer("/data/journal")?;
-            Some(lines.as_str()?.to_owned())
-        })
+    let maps = state
+        .objects
+        .iter()
+        .filter(|((resource, _), _)| resource == "configmaps");
+    let batches = maps.filter_map(|(_, map)| map.pointer("/data")?.as_object());
+    let batches = batches.flat_map(serde_json::Map::values);
+    let chunks: Vec<String> = batches
+        .filter_map(|lines| Some(lines.as_str()?.to_owned()))
         .collect();
     match Journal::read(chunks.iter().map(String::as_str), &status.journal) {
         Ok(journal) => state.promises.events_are_resolved(&status, &journal),

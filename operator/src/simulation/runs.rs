@@ -36,6 +36,8 @@ struct Run {
     kills: u32,
     reconciles: u32,
     injected: u32,
+    /// How many requests to the API server the judged window took.
+    asked: u32,
     /// The kinds of events that the status shows as injected.
     kinds: Vec<String>,
     /// How many pods and containers were really hit.
@@ -154,6 +156,7 @@ async fn soak(seed: u64, faults: Faults, dice: &mut Dice) -> Run {
         kills: state.promises.kills,
         reconciles: state.promises.reconciles,
         injected: status.chaos.injected,
+        asked: state.promises.asked,
         kinds: injected_kinds(&status.chaos),
         struck: state.promises.struck(),
         broken: state.promises.broken.clone(),
@@ -301,6 +304,20 @@ fn soaks_without_faults_pass_with_every_kind_of_event_injected() {
     let kinds: Vec<_> = injected.keys().map(String::as_str).collect();
     let all = ["evict", "leaderKill", "podCrash", "podKill", "podRestart"];
     assert_eq!(kinds, all, "{injected:?}");
+}
+
+/// The intent, the deed, its result, the recovery; now and then the journal, and what a soak writes while nothing happens.
+#[test]
+fn a_kill_takes_four_requests_and_a_share_of_the_journals() {
+    let (mut asked, mut hit) = (0, 0);
+    for seed in [1, 5, 7, 11] {
+        let run = run_with(seed, Faults::default(), &mut Dice::new(40, 0));
+        asked += run.asked;
+        hit += run.struck;
+    }
+    let each = f64::from(asked) / hit as f64;
+    println!("{each:.2} requests a kill, {hit} kills");
+    assert!(each < 5.0, "{each:.2}");
 }
 
 #[test]
