@@ -4,11 +4,11 @@ use std::cmp::Ordering;
 
 use crate::DOUBT;
 use crate::criterion::Measured;
-use crate::evidence::{Evidence, Track, level_at};
+use crate::evidence::{Evidence, Track};
 use crate::judgement::{Interval, Judgement, Outcome, SeriesGrowth};
-use crate::noise::Point;
+use crate::parts::{LabelPart, contributions};
 use crate::projection::{course, reach};
-use crate::slope::{Fit, Search, even_fit, fit, quick_growth};
+use crate::slope::{Fit, Search, fit};
 use crate::soak_length::Undecided;
 use crate::student::Belief;
 use crate::wording::{count, limit_in, subject, value};
@@ -63,7 +63,6 @@ const LEAST_POD_BLOCKS: usize = 5;
 
 const MOST_PODS: usize = 5;
 const MOST_EVENTS: usize = 5;
-const MOST_CONTRIBUTIONS: usize = 10;
 
 /// Judges one component; `bounds` are worked out from the level at the window's start, and all of them must hold.
 pub(crate) fn judge_component(
@@ -301,55 +300,6 @@ fn worst_pods(evidence: &Evidence<'_>, fit: &Fit) -> Vec<SeriesGrowth> {
             interval: belief.interval(DOUBT),
         })
         .collect()
-}
-
-/// What one label value did in all incarnations.
-struct LabelPart<'e> {
-    name: &'e str,
-    tracks: Vec<Vec<Point>>,
-    /// Its level in a pod at the window's start.
-    level: Option<f64>,
-    even: Option<Fit>,
-}
-
-impl<'e> LabelPart<'e> {
-    /// The label values that grow most, the largest first.
-    fn all(evidence: &'e Evidence<'_>) -> Vec<Self> {
-        let mut parts: Vec<(f64, &str, Vec<Vec<Point>>)> = evidence
-            .parts()
-            .into_iter()
-            .map(|(name, tracks)| (quick_growth(&tracks), name, tracks))
-            .collect();
-        parts.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-        parts.truncate(MOST_CONTRIBUTIONS);
-        parts
-            .into_iter()
-            .map(|(_, name, tracks)| Self {
-                name,
-                level: level_at(tracks.iter().flatten(), -1.0),
-                even: even_fit(&tracks),
-                tracks,
-            })
-            .collect()
-    }
-}
-
-/// The growth of each label value for the whole component, the largest first.
-fn contributions(evidence: &Evidence<'_>, parts: &[LabelPart<'_>]) -> Vec<SeriesGrowth> {
-    let replicas = f64::from(evidence.component.replicas);
-    let mut contributions: Vec<SeriesGrowth> = parts
-        .iter()
-        .filter_map(|part| {
-            let growth = part.even.as_ref()?.growth.times(replicas);
-            Some(SeriesGrowth {
-                name: part.name.to_owned(),
-                growth: growth.estimate()?,
-                interval: growth.interval(DOUBT),
-            })
-        })
-        .collect();
-    contributions.sort_by(|a, b| b.growth.total_cmp(&a.growth).then(a.name.cmp(&b.name)));
-    contributions
 }
 
 fn sentence(

@@ -20,10 +20,12 @@ mod early;
 mod evidence;
 mod fitted;
 mod floor;
+mod footprint;
 mod growth;
 mod increase;
 mod judgement;
 mod noise;
+mod parts;
 mod per_event;
 mod projection;
 mod recording;
@@ -54,6 +56,7 @@ pub use criterion::{
     Recovery, Signal, Source, Span, Threshold, Trend,
 };
 pub use early::{LOOKS, SPENT, judge_with_looks, look, so_far};
+pub use footprint::{Amount, Footprint, FootprintRow, footprints};
 pub use judgement::{Course, Interval, Judgement, Outcome, Reach, SeriesGrowth};
 pub use recording::{Judged, RecordedEvent, RecordedSeries, RecordedSignal, Recording, Report};
 pub use run::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
