@@ -186,9 +186,11 @@ impl FootprintRow {
             interval: None,
         };
         let mean = mean.map(|mean| mean.estimate);
+        let grows = |interval: &Interval| interval.low > 0.0 || interval.high < 0.0;
+        let grew = tasks.interval.as_ref().is_some_and(grows);
         Self {
             bytes: mean.map(|mean| estimated(mean * tasks.growth)),
-            bytes_per_task: mean.map(estimated),
+            bytes_per_task: mean.filter(|_| grew).map(estimated),
             shared_out: mean.is_some(),
             ..Self::of_tasks(tasks)
         }
@@ -304,6 +306,44 @@ mod tests {
         correlation: f64,
     }
 
+    const END: f64 = START + 3_600.0 * HOURS;
+
+    /// When each incarnation of one pod starts and ends: one worker after the other is killed, and comes back as it began.
+    fn lives(component: &str, id: u32, replicas: u32, kills: bool) -> Vec<(f64, Option<f64>)> {
+        let mut lives = vec![(START - 700.0, None)];
+        let mut at = START + f64::from(id + 1) * KILL_EVERY;
+        while kills && component == "worker" && at < END {
+            if let Some(life) = lives.last_mut() {
+                life.1 = Some(at);
+            }
+            lives.push((at + 5.0, None));
+            at += KILL_EVERY * f64::from(replicas);
+        }
+        lives
+    }
+
+    fn kill(component: &str, id: u32, at: f64) -> ChaosEvent {
+        ChaosEvent {
+            at,
+            recovered_at: Some(at + 10.0),
+            kind: "podKill".to_owned(),
+            component: component.to_owned(),
+            pod: format!("{component}-{id}"),
+        }
+    }
+
+    /// First-order autoregressive noise.
+    fn wander(dice: &mut Dice, deviation: f64, noise: &Noise, count: usize) -> Vec<f64> {
+        let fresh = (1.0 - noise.correlation.powi(2)).sqrt();
+        let mut at = dice.normal();
+        (0..count)
+            .map(|_| {
+                at = noise.correlation * at + fresh * dice.normal();
+                deviation * at
+            })
+            .collect()
+    }
+
     /// Both runs of one soak: tasks by part, and memory with what its tasks take, by part or all in one.
     fn soak(
         seed: u64,
@@ -313,119 +353,93 @@ mod tests {
         by_part: bool,
     ) -> (Run, Run) {
         let mut dice = Dice::new(seed);
-        let window = Window {
-            start: START,
-            end: START + 3_600.0 * HOURS,
-        };
-        let leaked = |since: f64, t: f64| {
-            let kill = |t: f64| ((t - START) / KILL_EVERY).floor();
-            if kills {
-                kill(t) - kill(since)
-            } else {
-                (t - since) / KILL_EVERY
-            }
+        let killed = |t: f64| {
+            let kills_by = (t - START) / KILL_EVERY;
+            if kills { kills_by.floor() } else { kills_by }
         };
         let (mut tasks, mut memory, mut events) = (Vec::new(), Vec::new(), Vec::new());
         for (component, replicas, parts) in components {
-            for id in 0..*replicas {
-                // One worker after the other is killed, and comes back as it began.
-                let mut lives = vec![(START - 700.0, None)];
-                let turn = f64::from(id + 1) * KILL_EVERY;
-                let mut at = START + turn;
-                while kills && *component == "worker" && at < window.end {
-                    if let Some(life) = lives.last_mut() {
-                        life.1 = Some(at);
-                    }
-                    lives.push((at + 5.0, None));
-                    events.push(ChaosEvent {
-                        at,
-                        recovered_at: Some(at + 10.0),
-                        kind: "podKill".to_owned(),
-                        component: "worker".to_owned(),
-                        pod: format!("{component}-{id}"),
-                    });
-                    at += KILL_EVERY * f64::from(*replicas);
-                }
+            let pods = (0..*replicas).map(|id| (id, lives(component, id, *replicas, kills)));
+            for (id, lives) in pods {
+                let ends = lives.iter().filter_map(|life| life.1);
+                events.extend(ends.map(|at| kill(component, id, at)));
                 for (life, (from, until)) in lives.into_iter().enumerate() {
-                    let series = |labels: &str, samples| IncarnationSeries {
+                    let end = until.unwrap_or(END + 60.0);
+                    let instants: Vec<f64> = std::iter::successors(Some(from), |t| Some(t + STEP))
+                        .take_while(|t| *t < end)
+                        .collect();
+                    let series = |label: &str, values: Vec<f64>| IncarnationSeries {
                         component: (*component).to_owned(),
                         pod: format!("{component}-{id}"),
                         incarnation: u32::try_from(life + 1).unwrap_or(u32::MAX),
                         started_at: from,
                         ended_at: until,
-                        labels: Some(("component".to_owned(), labels.to_owned()))
-                            .filter(|_| !labels.is_empty())
+                        labels: Some(("component".to_owned(), label.to_owned()))
+                            .filter(|_| !label.is_empty())
                             .into_iter()
                             .collect::<BTreeMap<_, _>>(),
-                        samples,
-                    };
-                    let end = until.unwrap_or(window.end + 60.0);
-                    let instants: Vec<f64> = std::iter::successors(Some(from), |t| Some(t + STEP))
-                        .take_while(|t| *t < end)
-                        .collect();
-                    let mut walk = |deviation: f64| -> Vec<f64> {
-                        let fresh = (1.0 - noise.correlation.powi(2)).sqrt();
-                        let mut at = dice.normal();
-                        instants
+                        samples: instants
                             .iter()
-                            .map(|_| {
-                                at = noise.correlation * at + fresh * dice.normal();
-                                deviation * at
-                            })
-                            .collect()
-                    };
-                    let sampled = |values: Vec<f64>| -> Vec<Sample> {
-                        let pairs = instants.iter().zip(values);
-                        pairs.map(|(t, v)| Sample { t: *t, v }).collect()
+                            .zip(values)
+                            .map(|(t, v)| Sample { t: *t, v })
+                            .collect(),
                     };
                     let mut all = vec![8.0 * 1_048_576.0; instants.len()];
                     for part in parts {
-                        let true_tasks = |t: f64| part.base + part.per_kill * leaked(from, t);
-                        let rough = walk(noise.tasks);
-                        let counts = instants.iter().zip(rough);
-                        let counts = counts.map(|(t, rough)| true_tasks(*t) + rough).collect();
-                        tasks.push(series(part.name, sampled(counts)));
-                        let rough = walk(noise.bytes);
-                        let bytes: Vec<f64> = instants
-                            .iter()
-                            .zip(rough)
-                            .map(|(t, rough)| part.bytes * true_tasks(*t) + rough)
-                            .collect();
+                        let truth =
+                            |t: &f64| part.base + part.per_kill * (killed(*t) - killed(from));
+                        let rough = wander(&mut dice, noise.tasks, noise, instants.len());
+                        let count = |(t, rough): (&f64, f64)| truth(t) + rough;
+                        let counts = instants.iter().zip(rough).map(count).collect();
+                        tasks.push(series(part.name, counts));
+                        let rough = wander(&mut dice, noise.bytes, noise, instants.len());
+                        let size = |(t, rough): (&f64, f64)| part.bytes * truth(t) + rough;
+                        let bytes: Vec<f64> = instants.iter().zip(rough).map(size).collect();
+                        for (all, bytes) in all.iter_mut().zip(&bytes) {
+                            *all += bytes;
+                        }
                         if by_part {
-                            memory.push(series(part.name, sampled(bytes)));
-                        } else {
-                            for (all, bytes) in all.iter_mut().zip(bytes) {
-                                *all += bytes;
-                            }
+                            memory.push(series(part.name, bytes));
                         }
                     }
                     if !by_part {
-                        memory.push(series("", sampled(all)));
+                        memory.push(series("", all));
                     }
                 }
             }
         }
         events.sort_by(|a, b| a.at.total_cmp(&b.at));
-        let run = |series| Run {
-            window,
-            settle_end: window.end + 60.0,
+        (
+            run_of(components, tasks, &events),
+            run_of(components, memory, &events),
+        )
+    }
+
+    fn run_of(
+        components: &[(&str, u32, [Part; 2])],
+        series: Vec<IncarnationSeries>,
+        events: &[ChaosEvent],
+    ) -> Run {
+        let planned = components.iter().map(|(name, replicas, _)| Component {
+            name: (*name).to_owned(),
+            replicas: *replicas,
+            memory_limit_bytes: None,
+        });
+        Run {
+            window: Window {
+                start: START,
+                end: END,
+            },
+            settle_end: END + 60.0,
             warm_up_seconds: 60.0,
             step_seconds: STEP,
             cooldown_seconds: 5.0,
-            components: components
-                .iter()
-                .map(|(name, replicas, _)| Component {
-                    name: (*name).to_owned(),
-                    replicas: *replicas,
-                    memory_limit_bytes: None,
-                })
-                .collect(),
+            components: planned.collect(),
             series,
-            events: events.clone(),
+            events: events.to_vec(),
             left_out: Vec::new(),
             gaps: Vec::new(),
-        };
-        (run(tasks), run(memory))
+        }
     }
 
     const MILD: Noise = Noise {
