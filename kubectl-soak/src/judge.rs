@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use soak_verdict::{Outcome, Recording, Report};
 
@@ -13,12 +13,16 @@ use crate::{file, table};
 /// Judges a recording, or what Prometheus has recorded.
 #[derive(Debug, clap::Args)]
 #[command(
-    override_usage = "kubectl soak judge [OPTIONS] FILE\n       kubectl soak judge [OPTIONS] --prometheus URL --query EXPR --start TIME"
+    override_usage = "kubectl soak judge [OPTIONS] FILE...\n       kubectl soak judge [OPTIONS] --prometheus URL --query EXPR --start TIME"
 )]
 pub(crate) struct Args {
-    /// A recording in JSON, or - for standard input
-    #[arg(required_unless_present = "prometheus", conflicts_with = "prometheus")]
-    file: Option<PathBuf>,
+    /// Recordings in JSON of one soak, such as its tasks and its memory, or - for standard input
+    #[arg(
+        value_name = "FILE",
+        required_unless_present = "prometheus",
+        conflicts_with = "prometheus"
+    )]
+    files: Vec<PathBuf>,
 
     #[command(flatten)]
     source: fetch::Args,
@@ -49,21 +53,40 @@ enum Format {
 /// Judges, and writes the report to standard output.
 pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
     let criteria = args.criteria.as_deref().map(file::criteria).transpose()?;
-    let mut recording = match &args.file {
-        Some(path) => file::recording(path)?,
-        None => fetch(&args.source, criteria.is_some()).await?,
+    let mut recordings = if args.files.is_empty() {
+        let recording = fetch(&args.source, criteria.is_some()).await?;
+        vec![(String::new(), recording)]
+    } else {
+        read(&args.files)?
     };
     if let Some(criteria) = criteria {
-        recording.criteria = criteria;
+        for (_, recording) in &mut recordings {
+            recording.criteria.clone_from(&criteria);
+        }
     }
-    let report = recording.judge();
-    print(&written(&report, &recording, args.output)?)?;
+    let report = Report::of_all(&recordings);
+    print(&written(&report, args.output)?)?;
     Ok(report.outcome)
 }
 
-fn written(report: &Report, recording: &Recording, format: Format) -> anyhow::Result<String> {
+/// The recordings under the names by which the report tells them apart.
+fn read(files: &[PathBuf]) -> anyhow::Result<Vec<(String, Recording)>> {
+    let mut recordings = Vec::new();
+    for (place, path) in files.iter().enumerate() {
+        if files[..place].contains(path) {
+            bail!(
+                "{} is given twice: name each recording once",
+                path.display()
+            );
+        }
+        recordings.push((path.display().to_string(), file::recording(path)?));
+    }
+    Ok(recordings)
+}
+
+fn written(report: &Report, format: Format) -> anyhow::Result<String> {
     match format {
-        Format::Table => Ok(table::of(report, recording)),
+        Format::Table => Ok(table::of(report)),
         Format::Json => serde_json::to_string_pretty(report)
             .map(|json| json + "\n")
             .context("failed to write the report as JSON"),

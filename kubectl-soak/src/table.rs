@@ -1,6 +1,8 @@
 //! The report for people: the verdict first, then each criterion with what it rests on, at most 100 columns wide.
 
-use soak_verdict::{Interval, Judged, Judgement, Outcome, Recording, Report, SeriesGrowth, Source};
+use soak_verdict::{
+    Amount, Footprint, FootprintRow, Interval, Judged, Judgement, Outcome, Report, SeriesGrowth,
+};
 
 const COLUMNS: usize = 100;
 
@@ -19,8 +21,8 @@ const HEADER: [&str; 6] = [
     "VERDICT",
 ];
 
-/// The report as text; the recording knows what its criteria measure.
-pub(crate) fn of(report: &Report, recording: &Recording) -> String {
+/// The report as text.
+pub(crate) fn of(report: &Report) -> String {
     let mut rows = vec![HEADER.map(str::to_owned).to_vec()];
     rows.extend(report.criteria.iter().map(row));
     let mut lines = wrapped(&headline(report), 0);
@@ -35,9 +37,73 @@ pub(crate) fn of(report: &Report, recording: &Recording) -> String {
             lines.push(format!("  {}", judged.name));
         }
         lines.push(row);
-        lines.extend(details(&judged.judgement, unit_of(recording, place)));
+        lines.extend(details(&judged.judgement, judged.measured_in));
     }
+    lines.extend(footprints(&report.footprints));
     lines.join("\n") + "\n"
+}
+
+/// What grew in tasks and in bytes: each component, and below it its parts.
+fn footprints(footprints: &[Footprint]) -> Vec<String> {
+    if footprints.is_empty() {
+        return Vec::new();
+    }
+    let header = ["FOOTPRINT", "TASKS", "BYTES", "BYTES PER TASK"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for footprint in footprints {
+        rows.extend(footprint_row(&footprint.total, ""));
+        let parts = footprint.parts.iter();
+        rows.extend(parts.flat_map(|part| footprint_row(part, "  ")));
+    }
+    let mut lines = vec![String::new()];
+    lines.extend(aligned(&rows, 2));
+    let mut parts = footprints.iter().flat_map(|footprint| &footprint.parts);
+    if parts.any(|part| part.shared_out) {
+        lines.push(String::new());
+        let remark = "~ not measured: memory is not told apart by these parts, so that the component's bytes are \
+                      shared out by tasks.";
+        lines.extend(wrapped(remark, 2));
+    }
+    lines
+}
+
+/// A long name has a line of its own.
+fn footprint_row(row: &FootprintRow, indent: &str) -> Vec<Vec<String>> {
+    let about = if row.shared_out { "~" } else { "" };
+    let told = |known: Option<Amount>, unit| {
+        known.map_or_else(
+            || "-".to_owned(),
+            |known| format!("{about}{}", amount(known, unit)),
+        )
+    };
+    let name = format!("{indent}{}", row.name);
+    let cells = vec![
+        amount(row.tasks, ""),
+        told(row.bytes, "bytes"),
+        told(row.bytes_per_task, "bytes"),
+    ];
+    if is_long(&name) {
+        vec![vec![name], [vec![String::new()], cells].concat()]
+    } else {
+        vec![[vec![name], cells].concat()]
+    }
+}
+
+/// An estimate with its interval behind it, both in the estimate's unit.
+fn amount(amount: Amount, unit: &str) -> String {
+    let (size, name) = match unit {
+        "bytes" => scale(amount.estimate),
+        _ => (1.0, ""),
+    };
+    let told = |value: f64| number(value / size);
+    let estimate = format!("{} {name}", told(amount.estimate));
+    let estimate = estimate.trim_end();
+    match amount.interval {
+        Some(Interval { low, high }) if low.to_bits() != high.to_bits() => {
+            format!("{estimate} ({} to {})", told(low), told(high))
+        }
+        _ => estimate.to_owned(),
+    }
 }
 
 fn headline(report: &Report) -> String {
@@ -147,24 +213,6 @@ fn growths(title: &str, growths: &[SeriesGrowth], unit: &str) -> Vec<String> {
     lines
 }
 
-/// The unit of what a criterion measures, in which pods and parts are told, whatever its limit is in.
-fn unit_of(recording: &Recording, place: usize) -> &'static str {
-    let asked = recording
-        .criteria
-        .get(place)
-        .and_then(|criterion| criterion.kind().ok());
-    match asked {
-        None => match recording.signal {
-            Some(soak_verdict::RecordedSignal::Memory) => "bytes",
-            _ => "tasks",
-        },
-        Some(kind) => match kind.source() {
-            Source::Pods(of) => of.unit(),
-            Source::Counter(_) | Source::Query(_) | Source::Events => "",
-        },
-    }
-}
-
 fn interval(interval: Option<Interval>, unit: &str) -> String {
     interval.map_or_else(
         || "-".to_owned(),
@@ -187,14 +235,19 @@ fn measure(value: f64, unit: &str) -> String {
 }
 
 fn bytes(value: f64) -> String {
+    let (size, name) = scale(value);
+    format!("{} {name}", number(value / size))
+}
+
+/// The unit that a number of bytes is told in.
+fn scale(value: f64) -> (f64, &'static str) {
     const UNITS: [(f64, &str); 3] = [
         (1_073_741_824.0, "GiB"),
         (1_048_576.0, "MiB"),
         (1_024.0, "KiB"),
     ];
     let unit = UNITS.iter().find(|(size, _)| value.abs() >= *size);
-    let (size, name) = unit.copied().unwrap_or((1.0, "B"));
-    format!("{} {name}", number(value / size))
+    unit.copied().unwrap_or((1.0, "B"))
 }
 
 /// Three digits that count, or all that lie before the point.

@@ -100,6 +100,88 @@ fn criteria_of_a_file_of_their_own_take_the_place_of_the_recordings() {
     assert!(ended.stdout.starts_with("Passed: generous"));
 }
 
+/// The same soak's memory: 8 MiB, and what each task of its pods takes.
+fn memory(leak: f64, kib_per_task: f64) -> Value {
+    let series = |pod: &str| {
+        let bytes = |i: i32| 8_388_608.0 + 1024.0 * kib_per_task * leak * f64::from(i) / 240.0;
+        let samples: Vec<_> = (0..1440).map(|i| json!([15 * i, bytes(i)])).collect();
+        json!({"pod": pod, "start_unix": -3600, "samples": samples})
+    };
+    json!({
+        "signal": "memory", "step_seconds": 15, "warmup_seconds": 600,
+        "series": [series("worker-0"), series("worker-1")],
+    })
+}
+
+fn of_both(args: &[&str]) -> Ended {
+    let tasks = program::file("tasks.json", recording(24.0).to_string().as_bytes());
+    let memory = program::file("memory.json", memory(24.0, 5.5).to_string().as_bytes());
+    judge(&[&[tasks.as_str(), memory.as_str()], args].concat(), b"")
+}
+
+#[test]
+fn tasks_and_memory_of_one_soak_are_one_report_with_what_grew_in_both() {
+    let ended = of_both(&[]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (1, ""));
+    insta::assert_snapshot!(ended.stdout);
+}
+
+#[test]
+fn what_grew_in_tasks_and_bytes_is_in_the_report_as_json() {
+    let ended = of_both(&["--output", "json"]);
+    let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let worker = &report["footprints"][0];
+    assert_eq!(worker["component"], "worker");
+    assert_eq!(worker["parts"][0]["name"], "consume");
+    assert_eq!(worker["parts"][0]["sharedOut"], true);
+    let per_task = worker["total"]["bytesPerTask"]["estimate"].as_f64();
+    assert!(per_task.is_some_and(|bytes| (bytes - 5632.0).abs() < 1.0));
+    let alone = judge(
+        &["-", "--output", "json"],
+        recording(24.0).to_string().as_bytes(),
+    );
+    assert!(!alone.stdout.contains("footprints"));
+}
+
+#[test]
+fn criteria_given_for_several_recordings_are_judged_each_on_the_one_that_answers() {
+    let criteria = program::file(
+        "both.yaml",
+        b"- name: memory\n  growth: {signal: Memory, maxPercent: 100}\n- name: tasks\n  growth: {signal: Tasks, maxPercent: 100}\n",
+    );
+    let ended = of_both(&["--criteria", &criteria]);
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+    assert!(
+        ended.stdout.starts_with("Passed: tasks, memory are proven"),
+        "{}",
+        ended.stdout
+    );
+}
+
+#[test]
+fn one_recording_given_twice_is_refused() {
+    let tasks = program::file("once.json", recording(0.0).to_string().as_bytes());
+    let ended = judge(&[&tasks, &tasks], b"");
+    assert_eq!(ended.code, 4);
+    assert_eq!(
+        ended.stderr,
+        "error: once.json is given twice: name each recording once\n"
+    );
+}
+
+#[test]
+fn a_bad_recording_among_several_is_named() {
+    let tasks = program::file("good.json", recording(0.0).to_string().as_bytes());
+    let bad = program::file("bad.json", b"[]");
+    let ended = judge(&[&tasks, &bad], b"");
+    assert_eq!(ended.code, 4);
+    assert!(
+        ended
+            .stderr
+            .starts_with("error: failed to judge bad.json: it is a list")
+    );
+}
+
 #[test]
 fn each_bad_recording_is_told_its_place_its_field_and_its_fix() {
     for (content, problem) in [

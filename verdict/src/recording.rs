@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::criterion::{Criterion, CriterionKind, Measured, Signal, Source, Span, Trend};
+use crate::criterion::{Criterion, Measured, Signal, Source, Span, Trend};
 use crate::early::judge_with_looks;
+use crate::footprint::{Footprint, footprints};
 use crate::judgement::{Judgement, Outcome};
 use crate::run::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
 use crate::samples::median;
@@ -103,13 +104,16 @@ pub struct RecordedEvent {
     pub recovered: Option<f64>,
 }
 
-/// What a recording came to.
+/// What one or several recordings came to.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Failed if any criterion is, else Inconclusive if any is, else Passed.
     pub outcome: Outcome,
     /// Each criterion with its evidence.
     pub criteria: Vec<Judged>,
+    /// What grew in tasks and in bytes, where one recording has the tasks and another the memory of the same soak.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub footprints: Vec<Footprint>,
 }
 
 /// One criterion of a [`Report`].
@@ -117,35 +121,97 @@ pub struct Report {
 pub struct Judged {
     /// Its name.
     pub name: String,
+    /// The unit of what it measures, in which pods and parts are told, whatever its limit is in.
+    #[serde(skip)]
+    pub measured_in: &'static str,
     /// The answer and what it rests on.
     #[serde(flatten)]
     pub judgement: Judgement,
 }
 
+impl Report {
+    fn of(criteria: Vec<Judged>, footprints: Vec<Footprint>) -> Self {
+        Self {
+            outcome: Outcome::worst(criteria.iter().map(|c| c.judgement.outcome)),
+            criteria,
+            footprints,
+        }
+    }
+
+    /// Judges several recordings of one soak, each under the name by which it is told apart, into one report.
+    ///
+    /// A criterion is judged on its own recording if that holds what it is about, else on the first other one that does.
+    /// Criteria of the same name from several recordings are told apart by the names of those. Where one recording has
+    /// the tasks of the soak and another its memory, the report says what grew in both.
+    pub fn of_all(recordings: &[(String, Recording)]) -> Self {
+        if let [(_, only)] = recordings {
+            return only.judge();
+        }
+        let mut asked: Vec<Vec<Criterion>> = vec![Vec::new(); recordings.len()];
+        for (place, (_, recording)) in recordings.iter().enumerate() {
+            for criterion in recording.criteria() {
+                let answers = |other: &usize| recordings[*other].1.answers(&criterion).is_ok();
+                let place = if answers(&place) {
+                    place
+                } else {
+                    (0..recordings.len()).find(answers).unwrap_or(place)
+                };
+                // Asked by several recordings, and answered by one of them.
+                if !asked[place].contains(&criterion) {
+                    asked[place].push(criterion);
+                }
+            }
+        }
+        let mut of_name: BTreeMap<String, usize> = BTreeMap::new();
+        for criterion in asked.iter().flatten() {
+            *of_name.entry(criterion.name.clone()).or_default() += 1;
+        }
+        let mut judged = Vec::new();
+        for ((name, recording), criteria) in recordings.iter().zip(asked) {
+            for mut one in recording.judged(criteria) {
+                if of_name.get(&one.name).is_some_and(|count| *count > 1) {
+                    one.name = format!("{} ({name})", one.name);
+                }
+                judged.push(one);
+            }
+        }
+        let first = |signal: RecordedSignal| {
+            let mut all = recordings.iter().map(|(_, recording)| recording);
+            all.find(|recording| recording.signal == Some(signal))
+        };
+        let footprints = match (first(RecordedSignal::Tasks), first(RecordedSignal::Memory)) {
+            (Some(tasks), Some(memory)) => footprints(&tasks.run(), &memory.run()),
+            _ => Vec::new(),
+        };
+        Self::of(judged, footprints)
+    }
+}
+
 impl Recording {
     /// Judges every criterion; a recording without any is held to a trend with its defaults.
     pub fn judge(&self) -> Report {
-        let criteria = self.criteria();
+        Report::of(self.judged(self.criteria()), Vec::new())
+    }
+
+    fn judged(&self, criteria: Vec<Criterion>) -> Vec<Judged> {
         let run = self.run();
         let judged = criteria.into_iter().map(|criterion| {
-            let judgement = match criterion.kind() {
-                Ok(kind) => match self.answers(&kind) {
-                    Ok(()) if criterion.fail_fast => judge_with_looks(&kind, &run),
-                    Ok(()) => crate::judge(&kind, &run),
-                    Err(why) => Judgement::inconclusive(why),
-                },
-                Err(problem) => Judgement::inconclusive(format!("{problem}.")),
+            let judgement = match (criterion.kind(), self.answers(&criterion)) {
+                (Ok(kind), Ok(())) if criterion.fail_fast => judge_with_looks(&kind, &run),
+                (Ok(kind), Ok(())) => crate::judge(&kind, &run),
+                (Ok(_), Err(why)) => Judgement::inconclusive(why),
+                (Err(problem), _) => Judgement::inconclusive(format!("{problem}.")),
             };
             Judged {
+                measured_in: criterion.kind().map_or("", |kind| match kind.source() {
+                    Source::Pods(of) => of.unit(),
+                    Source::Counter(_) | Source::Query(_) | Source::Events => "",
+                }),
                 name: criterion.name,
                 judgement,
             }
         });
-        let criteria: Vec<Judged> = judged.collect();
-        Report {
-            outcome: Outcome::worst(criteria.iter().map(|c| c.judgement.outcome)),
-            criteria,
-        }
+        judged.collect()
     }
 
     fn criteria(&self) -> Vec<Criterion> {
@@ -179,8 +245,11 @@ impl Recording {
         self
     }
 
-    /// Whether the series are what the criterion asks for.
-    fn answers(&self, kind: &CriterionKind) -> Result<(), String> {
+    /// Whether the series are what the criterion asks for; a criterion of no kind asks for nothing.
+    fn answers(&self, criterion: &Criterion) -> Result<(), String> {
+        let Ok(kind) = criterion.kind() else {
+            return Ok(());
+        };
         let asked = match kind.source() {
             Source::Pods(Measured::Signal(signal)) => Some(*signal),
             Source::Pods(Measured::Query(_)) | Source::Counter(_) | Source::Query(_) => None,
@@ -602,6 +671,68 @@ mod tests {
                 .sentence
                 .contains("holds Tasks")
         );
+    }
+
+    fn of_pods(signal: &str, leak: f64, criteria: &serde_json::Value) -> Recording {
+        let series: Vec<_> = ["w-0", "w-1"]
+            .iter()
+            .map(|pod| {
+                let value = |i: i32| 1000.0 + leak * f64::from(i) + f64::from(i * 37 % 11);
+                let samples: Vec<_> = (0..720).map(|i| (15 * i, value(i))).collect();
+                serde_json::json!({"pod": pod, "start_unix": -3600, "samples": samples})
+            })
+            .collect();
+        recording(&serde_json::json!({
+            "signal": signal, "step_seconds": 15, "series": series, "criteria": criteria,
+        }))
+    }
+
+    fn together(recordings: [(&str, Recording); 2]) -> Report {
+        Report::of_all(&recordings.map(|(name, recording)| (name.to_owned(), recording)))
+    }
+
+    #[test]
+    fn tasks_and_memory_of_one_soak_are_one_report_with_what_grew_in_both() {
+        let none = serde_json::json!([]);
+        let report = together([
+            ("tasks.json", of_pods("tasks", 1.0, &none)),
+            ("memory.json", of_pods("memory", 4096.0, &none)),
+        ]);
+        let names: Vec<&str> = report.criteria.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(names, ["trend (tasks.json)", "trend (memory.json)"]);
+        let [footprint] = report.footprints.as_slice() else {
+            panic!("{:?}", report.footprints);
+        };
+        let per_task = footprint.total.bytes_per_task.expect("a ratio").estimate;
+        assert!((per_task - 4096.0).abs() < 50.0, "{per_task}");
+    }
+
+    #[test]
+    fn each_criterion_is_judged_once_on_the_recording_that_answers_it() {
+        let all = serde_json::json!([
+            {"name": "memory", "growth": {"signal": "Memory", "maxPercent": 5}},
+            {"name": "tasks", "growth": {"signal": "Tasks", "maxPercent": 5}},
+        ]);
+        let report = together([
+            ("tasks.json", of_pods("tasks", 0.0, &all)),
+            ("memory.json", of_pods("memory", 0.0, &all)),
+        ]);
+        let names: Vec<&str> = report.criteria.iter().map(|c| c.name.as_str()).collect();
+        assert_eq!(names, ["tasks", "memory"]);
+        assert_eq!(report.outcome, Outcome::Passed, "{:?}", report.criteria);
+    }
+
+    #[test]
+    fn a_criterion_that_no_recording_answers_is_inconclusive_among_several() {
+        let memory = serde_json::json!([{"name": "memory", "growth": {"signal": "Memory", "maxPercent": 5}}]);
+        let report = together([
+            ("a.json", of_pods("tasks", 0.0, &memory)),
+            ("b.json", of_pods("tasks", 0.0, &serde_json::json!([]))),
+        ]);
+        assert_eq!(report.outcome, Outcome::Inconclusive);
+        let sentence = &report.criteria[0].judgement.sentence;
+        assert!(sentence.contains("holds Tasks"), "{sentence}");
+        assert!(report.footprints.is_empty());
     }
 
     #[test]
