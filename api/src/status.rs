@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use soak_verdict::{Course, Interval, Outcome, Reach};
+use soak_verdict::{Course, Footprint, Interval, Outcome, Reach};
 
 /// What the operator knows of a SoakTest: totals, the pending intent and the last events while it runs, the verdict at
 /// the end.
@@ -70,6 +70,10 @@ pub struct SoakTestStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 40))]
     pub criteria: Vec<CriterionResult>,
+    /// What grew in tasks and in bytes, the component that grew most tasks first; where criteria are about both.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub footprints: Vec<Footprint>,
     /// For `kubectl wait`: WorkloadReady, MetricsAvailable, ChaosHealthy, Complete, Passed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]

@@ -8,13 +8,13 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::{Api, ResourceExt};
-use soak_api::{CriterionResult, PendingIntent, Phase, Plan, PlanError, SoakTest, SoakTestStatus};
+use soak_api::{PendingIntent, Phase, Plan, PlanError, SoakTest, SoakTestStatus};
 
 use crate::context::{Context, Error, belongs_to};
 use crate::decide::{LAST_CALL, due};
 use crate::facts::PodFact;
 use crate::journal::{Journal, JournalError};
-use crate::judge::Looking;
+use crate::judge::{Looking, Verdict};
 use crate::{chaos, judge, record, workload};
 
 /// How long it may take to ask who leads.
@@ -54,7 +54,7 @@ pub(crate) struct Observed {
     /// What the soak comes to so far.
     pub(crate) looking: Looking,
     /// The verdict; `None` outside of judging.
-    pub(crate) judged: Option<Result<Vec<CriterionResult>, String>>,
+    pub(crate) judged: Option<Result<Verdict, String>>,
 }
 
 /// Reads the pods from the watch, the journal from memory or the cluster, and asks Prometheus where it is time to.
@@ -192,7 +192,7 @@ async fn judged(
     journal: &Journal,
     ctx: &Context,
     now: Timestamp,
-) -> Result<Vec<CriterionResult>, String> {
+) -> Result<Verdict, String> {
     let deadline = test.status.as_ref().and_then(|status| status.deadline_at);
     let left = deadline
         .map_or(JUDGED_WITHIN, |at| at.duration_since(now) - LAST_CALL)

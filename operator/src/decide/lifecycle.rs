@@ -276,10 +276,11 @@ fn settle(draft: &mut Draft<'_>) {
 
 fn judged(draft: &mut Draft<'_>) {
     match draft.observed.judged.clone() {
-        Some(Ok(criteria)) => {
-            let outcome = Outcome::worst(criteria.iter().map(|c| c.outcome));
-            let message = summary(outcome, &criteria);
-            draft.status().criteria = criteria;
+        Some(Ok(verdict)) => {
+            let outcome = Outcome::worst(verdict.criteria.iter().map(|c| c.outcome));
+            let message = summary(outcome, &verdict.criteria);
+            draft.status().criteria = verdict.criteria;
+            draft.status().footprints = verdict.footprints;
             draft.status().estimates.clear();
             end(draft, outcome.into(), message);
         }

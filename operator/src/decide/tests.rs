@@ -16,7 +16,7 @@ use super::*;
 use crate::chaos::Deed;
 use crate::context::planned;
 use crate::facts::PodFact;
-use crate::judge::{Look, Looking};
+use crate::judge::{Look, Looking, Verdict};
 use crate::workload;
 
 /// What can go wrong, in percent of the occasions.
@@ -177,7 +177,10 @@ impl World {
             if blind {
                 Err("Prometheus is away".to_owned())
             } else {
-                Ok(vec![passed])
+                Ok(Verdict {
+                    criteria: vec![passed],
+                    ..Verdict::default()
+                })
             }
         });
         Observed {

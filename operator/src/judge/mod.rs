@@ -1,6 +1,8 @@
 //! Judging: what Prometheus and the journal say, brought into the form that the verdict takes.
 
+mod bounded;
 mod evidence;
+mod footprints;
 mod look;
 mod pods;
 mod series;
@@ -10,7 +12,7 @@ mod testing;
 
 use std::time::Duration;
 
-use soak_api::verdict::{self, Criterion, Judgement, Outcome, SeriesGrowth};
+use soak_api::verdict::{self, Criterion, Footprint, Judgement, Outcome, SeriesGrowth};
 use soak_api::{CriterionResult, FailedFast, GrowthRow, SoakTest};
 
 #[cfg(test)]
@@ -21,6 +23,15 @@ use self::signals::Signals;
 use crate::context::Context;
 use crate::journal::Journal;
 use crate::prometheus::Prometheus;
+
+/// What a soak came to, as the status holds it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Verdict {
+    /// Health and evidence first.
+    pub(crate) criteria: Vec<CriterionResult>,
+    /// What grew in tasks and in bytes, where the criteria are about both.
+    pub(crate) footprints: Vec<Footprint>,
+}
 
 /// Whether Prometheus answers at all.
 pub(crate) async fn probe(test: &SoakTest, ctx: &Context) -> Result<(), String> {
@@ -45,7 +56,7 @@ pub(crate) async fn judge(
     test: &SoakTest,
     journal: &Journal,
     ctx: &Context,
-) -> Result<Vec<CriterionResult>, String> {
+) -> Result<Verdict, String> {
     let _one_of_few = ctx
         .judging
         .acquire()
@@ -91,7 +102,10 @@ pub(crate) async fn judge(
         };
         results.push(result);
     }
-    Ok(results)
+    Ok(bounded::bounded(Verdict {
+        criteria: results,
+        footprints: footprints::footprints(&mut signals).await?,
+    }))
 }
 
 /// The criterion that ended the soak before its time, where nothing more could be measured of it.

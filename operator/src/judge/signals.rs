@@ -207,44 +207,10 @@ pub(super) async fn last_value(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
-    use axum::Router;
-    use axum::http::Uri;
     use serde_json::json;
 
     use super::*;
-    use crate::judge::testing::{WORKERS, observation, series, test};
-    use crate::prometheus::Series;
-
-    /// A Prometheus that answers every query with the same series, and keeps what it was asked.
-    async fn serve(answer: Vec<Series>) -> (Prometheus, Arc<Mutex<Vec<(String, String)>>>) {
-        let asked: Arc<Mutex<Vec<_>>> = Arc::default();
-        let keep = asked.clone();
-        let matrix: Vec<_> = answer
-            .into_iter()
-            .map(|series| {
-                let values = series.samples.iter().map(|s| json!([s.t, s.v.to_string()]));
-                json!({"metric": series.labels, "values": values.collect::<Vec<_>>()})
-            })
-            .collect();
-        let body = json!({"status": "success", "data": {"resultType": "matrix", "result": matrix}});
-        let router = Router::new().fallback(move |uri: Uri| async move {
-            let mut pairs = uri.query().unwrap_or_default().split('&');
-            let query = pairs.find_map(|pair| pair.strip_prefix("query="));
-            let seen = (uri.path().to_owned(), query.unwrap_or_default().to_owned());
-            keep.lock().expect("no panic").push(seen);
-            body.to_string()
-        });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
-        let listener = listener.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        tokio::spawn(async { axum::serve(listener, router).await });
-        // Another test may have installed it.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = crate::prometheus::http_client().expect("a client");
-        (Prometheus::open(&url, &http).expect("a URL"), asked)
-    }
+    use crate::judge::testing::{WORKERS, observation, series, serve, test};
 
     fn of_query(query: &str) -> Measured {
         Measured::Query(query.to_owned())
@@ -252,7 +218,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_query_is_narrowed_and_asked_once_however_many_criteria_are_about_it() {
-        let (prometheus, asked) = serve(vec![series(&[("pod", WORKERS[0])], 1.0)]).await;
+        let (prometheus, asked) = serve(|_| vec![series(&[("pod", WORKERS[0])], 1.0)]).await;
         let test = test();
         let observation = observation(&test);
         let mut signals = Signals::new(&test, &observation, &prometheus);
@@ -275,7 +241,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_expression_is_evaluated_as_it_is_and_its_problem_is_found_once() {
-        let (prometheus, asked) = serve(vec![series(&[], 1.0)]).await;
+        let (prometheus, asked) = serve(|_| vec![series(&[], 1.0)]).await;
         let test = test();
         let observation = observation(&test);
         let mut signals = Signals::new(&test, &observation, &prometheus);
@@ -291,7 +257,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_counter_that_is_no_selector_is_told_so_before_anybody_is_asked() {
-        let (prometheus, asked) = serve(Vec::new()).await;
+        let (prometheus, asked) = serve(|_| Vec::new()).await;
         let test = test();
         let observation = observation(&test);
         let mut signals = Signals::new(&test, &observation, &prometheus);

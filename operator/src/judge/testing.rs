@@ -1,7 +1,10 @@
 //! A soak of ten minutes that is over: two workers, a producer, the pods of what they need, no chaos.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
+use axum::Router;
+use axum::http::Uri;
 use jiff::Timestamp;
 use serde_json::json;
 use soak_api::SoakTest;
@@ -9,7 +12,7 @@ use soak_api::verdict::Sample;
 
 use super::series::Observation;
 use crate::journal::{Incarnation, IncarnationId, Journal};
-use crate::prometheus::Series;
+use crate::prometheus::{Prometheus, Series};
 
 /// The judged window, in seconds since the Unix epoch.
 pub(super) const START: i64 = 1_800_000_600;
@@ -73,4 +76,38 @@ pub(super) fn series(labels: &[(&str, &str)], value: f64) -> Series {
             })
             .collect(),
     }
+}
+
+/// Paths and queries, as they were asked.
+pub(super) type Asked = Arc<Mutex<Vec<(String, String)>>>;
+
+/// A Prometheus that answers a query, as it stands in the URL, with the series it is given for it, and keeps what it was
+/// asked.
+pub(super) async fn serve(
+    answer: impl Fn(&str) -> Vec<Series> + Clone + Send + Sync + 'static,
+) -> (Prometheus, Asked) {
+    let asked = Asked::default();
+    let keep = asked.clone();
+    let router = Router::new().fallback(move |uri: Uri| async move {
+        let mut pairs = uri.query().unwrap_or_default().split('&');
+        let query = pairs.find_map(|pair| pair.strip_prefix("query="));
+        let query = query.unwrap_or_default().to_owned();
+        let matrix = answer(&query).into_iter().map(|series| {
+            let values = series.samples.iter().map(|s| json!([s.t, s.v.to_string()]));
+            json!({"metric": series.labels, "values": values.collect::<Vec<_>>()})
+        });
+        let result: Vec<_> = matrix.collect();
+        keep.lock()
+            .expect("no panic")
+            .push((uri.path().to_owned(), query));
+        json!({"status": "success", "data": {"resultType": "matrix", "result": result}}).to_string()
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async { axum::serve(listener, router).await });
+    // Another test may have installed it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http = crate::prometheus::http_client().expect("a client");
+    (Prometheus::open(&url, &http).expect("a URL"), asked)
 }
