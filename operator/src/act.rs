@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
@@ -14,7 +15,7 @@ use soak_api::{CrashEndpoint, PendingIntent, SoakTest};
 
 use crate::chaos::Deed;
 use crate::context::{Context, Error, belongs_to};
-use crate::decide::{Answer, Effect};
+use crate::decide::{Answer, Effect, LATEST};
 use crate::facts::PodFact;
 use crate::mutant::Mutant;
 use crate::record::Persisted;
@@ -44,6 +45,10 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
     }
     match effect {
         Effect::None => Ok(Done::Nothing),
+        // Pods that come up bring many passes, of which each wants the workload to be there.
+        Effect::Deploy if ctx.remembered(&test).applied_since(ctx.now() - APPLIED_FOR) => {
+            Ok(Done::Nothing)
+        }
         Effect::Deploy => {
             let problem = deploy(&test, ctx)
                 .await
@@ -56,7 +61,10 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
                     "the workload could not be created"
                 );
             }
-            ctx.remember(&test, |memory| memory.undeployable = problem);
+            ctx.remember(&test, |memory| {
+                memory.undeployable = problem;
+                memory.applied_at = Some(ctx.now());
+            });
             Ok(Done::Nothing)
         }
         Effect::Inject {
@@ -69,6 +77,9 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
         Effect::Remove => remove(&test, ctx).await.map(|()| Done::Nothing),
     }
 }
+
+/// How long nobody needs to apply the workload anew.
+const APPLIED_FOR: SignedDuration = SignedDuration::from_secs(4);
 
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -87,6 +98,10 @@ async fn inject(
 ) -> Result<Done, Error> {
     let pods: Api<Pod> = ctx.api(test);
     let mut answer = Answer::Unknown;
+    // Nothing is done by a process that was stopped after it had decided: the next pass gives the event up.
+    if too_late(&intent, ctx) {
+        return Ok(Done::Nothing);
+    }
     for _ in 0..TRIES {
         let (once, changed) = match &deed {
             Deed::Delete {
@@ -191,6 +206,12 @@ fn over_budget(status: &Status) -> bool {
             .any(|cause| cause.reason == "DisruptionBudget")
 }
 
+/// Whether a process that was stopped has missed the instant.
+fn too_late(intent: &PendingIntent, ctx: &Context) -> bool {
+    let late = ctx.now().duration_since(intent.planned_at);
+    late > LATEST && !Mutant::MakesUpForMissed.is_on()
+}
+
 /// Asks the process to crash, if the container is still the one that was meant. Its address is read anew, for it may have
 /// passed to another pod; and the pod itself refuses what is not meant for it.
 async fn crash(
@@ -210,7 +231,9 @@ async fn crash(
         fact.uid == intent.uid && fact.restarts == intent.restarts && fact.serves()
     });
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
+    let still = ctx.leadership.may_act() && !too_late(intent, ctx);
     match address {
+        Some(_) if !still => Answer::Unknown,
         Some(address) if meant => ctx.outside.crash(&address, &intent.pod, endpoint).await,
         _ => Answer::Gone,
     }

@@ -48,6 +48,8 @@ pub(crate) struct Memory {
     pub(crate) journal: Option<Arc<Journal>>,
     /// Why the workload could not be created when that was last tried.
     pub(crate) undeployable: Option<String>,
+    /// When that was.
+    pub(crate) applied_at: Option<Timestamp>,
     /// What became of the look that was begun last.
     pub(crate) looking: Looking,
     pub(crate) looked_at: Option<Timestamp>,
@@ -65,6 +67,13 @@ pub(crate) enum Error {
     NotLeading,
     #[error("failed to {0}: {1}")]
     Kube(&'static str, #[source] Box<kube::Error>),
+}
+
+impl Memory {
+    /// Whether the workload was applied later than that.
+    pub(crate) fn applied_since(&self, at: Timestamp) -> bool {
+        self.applied_at.is_some_and(|applied| applied > at)
+    }
 }
 
 impl Error {

@@ -17,7 +17,7 @@ use crate::mutant::Mutant;
 use crate::reasons::{breach, chaos as reason};
 
 /// How late an event may still be carried out.
-const LATEST: SignedDuration = SignedDuration::from_secs(10);
+pub(crate) const LATEST: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long after it was asked for, or was to be, a crash shows by a restart. One that comes later is not ours.
 const RESTARTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
@@ -487,7 +487,12 @@ pub(super) fn ended(draft: &Draft<'_>, id: &IncarnationId) -> bool {
         .chain(done)
         .filter(|(_, uid, _)| **uid == id.uid)
         .any(|(index, _, restarts)| {
-            restarts == id.restarts || restarts < id.restarts && deed(draft, index).ends_the_pod()
+            if deed(draft, index).ends_the_pod() {
+                // A container that ends while its pod lives on was not ended by taking the pod.
+                restarts <= id.restarts && pod_of(draft, &id.uid).is_none()
+            } else {
+                restarts == id.restarts
+            }
         })
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use soak_api::{PendingIntent, Phase, SoakTest, SoakTestStatus};
 
-pub(crate) use chaos::{Answer, due, resolve};
+pub(crate) use chaos::{Answer, LATEST, due, resolve};
 pub(crate) use health::describe as describe_breach;
 pub(crate) use lifecycle::LAST_CALL;
 
@@ -174,8 +174,10 @@ impl Draft<'_> {
             .status
             .components
             .clone_from(&self.before.components);
+        // What is done again is written down again, or it might be done on a status that is not the last any more.
+        let again = matches!(self.decision.effect, Effect::Inject { again: true, .. });
         let changed = self.decision.status != *self.before || !self.decision.journal.is_empty();
-        if changed || (due && self.decision.status.phase != Phase::Completed) {
+        if changed || again || (due && self.decision.status.phase != Phase::Completed) {
             self.decision.status.components = ready;
             let (now, operator) = (self.now, self.observed.operator.clone());
             let progress = lifecycle::progress(self.test, &self.decision.status, now);

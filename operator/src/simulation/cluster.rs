@@ -129,10 +129,19 @@ impl Model {
         Ok(())
     }
 
-    /// What a pod's own endpoint does: its process ends, or nobody is there to hear it.
-    pub(crate) async fn crash(&self, pod: &str) -> Answer {
-        let delay = self.state().dice.between(5, 300);
-        tokio::time::sleep(std::time::Duration::from_millis(delay)).await;
+    /// What a pod's own endpoint does: its process ends, or nobody is there to hear it. What is on its way goes on, whatever
+    /// becomes of who sent it.
+    pub(crate) async fn crash(self: &Arc<Self>, pod: &str) -> Answer {
+        let (model, pod) = (self.clone(), pod.to_owned());
+        let asked = tokio::spawn(async move {
+            let delay = model.state().dice.between(5, 300);
+            tokio::time::sleep(std::time::Duration::from_millis(delay)).await;
+            model.crashes(&pod)
+        });
+        asked.await.unwrap_or(Answer::Unknown)
+    }
+
+    fn crashes(&self, pod: &str) -> Answer {
         let now = self.clock.now();
         let mut state = self.state();
         let deaf = !state.calm && state.dice.chance(self.faults.deaf);

@@ -24,7 +24,7 @@ const WATCHED_WITHIN: SignedDuration = SignedDuration::from_secs(12);
 
 /// How many reconciles, and how many writes, a soak may take to begin, and then in an hour: chaos every ten seconds, faults
 /// and retries included.
-const BEGINNING: f64 = 300.0;
+const BEGINNING: f64 = 200.0;
 const HOURLY: f64 = 5_000.0;
 
 /// What was seen of the promises so far.
