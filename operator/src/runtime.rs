@@ -66,7 +66,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 /// One client for watches, which are silent for as long as nothing happens, and one for requests, which are given up: a
-/// connection that died without a word must not hold a soak beyond its deadline.
+/// connection that died without a word must not hold a soak beyond its deadline. A request is not repeated by the client
+/// itself either: whoever asked has to know what the first answer was, and whether it still leads.
 async fn clients() -> anyhow::Result<(Client, Client)> {
     let config = kube::Config::infer()
         .await
@@ -74,6 +75,7 @@ async fn clients() -> anyhow::Result<(Client, Client)> {
     let mut asking = config.clone();
     asking.connect_timeout = Some(Duration::from_secs(5));
     asking.read_timeout = Some(ANSWERED_WITHIN);
+    asking.default_retry = false;
     let client =
         |config| Client::try_from(config).context("failed to make a client of the cluster");
     Ok((client(config)?, client(asking)?))

@@ -5,7 +5,6 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
-use soak_api::verdict::Selector;
 use soak_api::{COMPONENT, Leader, LeaderKill, PodKill, SOAK_TEST, SoakTest};
 
 use super::{Deed, Event};
@@ -36,7 +35,7 @@ pub(crate) async fn find(
     } else if let Some(label) = &leader.label {
         by_label(label, component, test, ctx).await
     } else if let Some(query) = &leader.query {
-        by_query(query, test, ctx, now).await
+        by_query(query, component, test, ctx, now).await
     } else {
         Err("no way to know the leader is set".to_owned())
     }
@@ -73,30 +72,29 @@ async fn by_label(
     only(living.map(ResourceExt::name_any), label)
 }
 
+/// Of what the query yields, only the component's own pods count: others may have a leader, too.
 async fn by_query(
     query: &str,
+    component: &str,
     test: &SoakTest,
     ctx: &Context,
     now: Timestamp,
 ) -> Result<String, String> {
     let prometheus = judge::open(test, ctx)?;
-    let namespace = test.namespace().unwrap_or_default();
-    let narrowed = Selector::of(query).map_or_else(
-        || query.to_owned(),
-        |selector| selector.narrowed(&format!("namespace=\"{namespace}\"")),
-    );
-    let answer = prometheus
-        .instant(&narrowed, now)
-        .await
-        .map_err(|error| error.to_string())?;
+    let key = (test.namespace().unwrap_or_default(), test.name_any());
+    let (pods, _) = ctx.pods.of(&key).unwrap_or_default();
+    let ours = |name: &str| {
+        let mut of_component = pods.iter().filter(|pod| pod.component == component);
+        of_component.any(|pod| pod.name == name)
+    };
+    let answer = prometheus.instant(query, now).await;
+    let answer = answer.map_err(|error| error.to_string())?;
     let leads = answer.series.iter().filter(|series| {
         let last = series.samples.last();
         last.is_some_and(|sample| sample.v > 0.0)
     });
-    only(
-        leads.filter_map(|series| series.labels.get("pod").cloned()),
-        query,
-    )
+    let names = leads.filter_map(|series| series.labels.get("pod").cloned());
+    only(names.filter(|name| ours(name)), query)
 }
 
 /// The only one, or why there is none.

@@ -114,7 +114,11 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
             };
         }
         Err(reason) => {
-            let note = format!("event {} was skipped: {reason}", event.index);
+            let why = match &draft.observed.leader {
+                Some(Err(why)) if reason == reason::NO_LEADER => format!(": {why}"),
+                _ => String::new(),
+            };
+            let note = format!("event {} was skipped: {reason}{why}", event.index);
             draft.announce(true, "ChaosSkipped", note);
             keep(draft, due.skipped(reason));
             draft.look_at(draft.now);
