@@ -117,6 +117,7 @@ pub(crate) async fn fetch(args: &Args, criteria_are_given: bool) -> anyhow::Resu
         step_seconds: (!plain).then(|| args.step.duration().as_secs_f64()),
         warmup_seconds: args.warm_up.duration().as_secs_f64(),
         limit_bytes: None,
+        load: Vec::new(),
         series,
         chaos_events: Vec::new(),
         criteria: Vec::new(),

@@ -6,9 +6,10 @@ use crate::DOUBT;
 use crate::criterion::Measured;
 use crate::evidence::{Evidence, Track};
 use crate::judgement::{Interval, Judgement, Outcome, SeriesGrowth};
+use crate::load::Tracks;
 use crate::parts::{LabelPart, contributions};
 use crate::projection::{course, reach};
-use crate::slope::{Fit, Search, fit};
+use crate::slope::{Fit, Search};
 use crate::soak_length::Undecided;
 use crate::student::Belief;
 use crate::wording::{count, limit_in, subject, value};
@@ -83,12 +84,10 @@ pub(crate) fn judge_component(
     if let Some(problem) = &evidence.problem {
         return inconclusive(format!("{problem}."));
     }
-    let tracks: Vec<_> = evidence
-        .tracks
-        .iter()
-        .map(|track| track.points.clone())
-        .collect();
-    let Some(fit) = fit(&tracks, &question.search) else {
+    let Ok(tracks) = evidence.at_equal_load(question.search.hinge) else {
+        return inconclusive(moved_together(evidence, question));
+    };
+    let Some(fit) = tracks.fit(&question.search) else {
         return inconclusive(format!(
             "the growth of {} {} could not be worked out from {}.",
             evidence.component.name,
@@ -96,10 +95,10 @@ pub(crate) fn judge_component(
             count(evidence.samples, "sample"),
         ));
     };
-    let parts = LabelPart::all(evidence);
+    let parts = LabelPart::all(evidence, question.search.hinge);
     let answers: Vec<Answer> = bounds
         .iter()
-        .map(|bound| Answer::to(evidence, &parts, question, &fit, *bound))
+        .map(|bound| Answer::to(evidence, (&tracks, &parts), question, &fit, *bound))
         .collect();
     let Some(worst) = answers.iter().max_by(|a, b| a.severity(b)) else {
         return inconclusive("the criterion sets no limit.".to_owned());
@@ -168,7 +167,7 @@ struct Answer {
 impl Answer {
     fn to(
         evidence: &Evidence<'_>,
-        parts: &[LabelPart<'_>],
+        (tracks, parts): (&Tracks, &[LabelPart<'_>]),
         question: &Question,
         fit: &Fit,
         bound: Bound,
@@ -189,7 +188,7 @@ impl Answer {
         // them Holm's, 1979, is the same). The parts that grow most were picked from all label values.
         let doubt = question.doubt / (evidence.tracks.len() + evidence.label_values()) as f64;
         let search = &question.search;
-        Self::for_worst_pod(evidence, search, fit, bound, doubt)
+        Self::for_worst_pod(evidence, tracks, search, fit, (bound, doubt))
             .or_else(|| Self::for_worst_part(parts, search, bound, doubt))
             .unwrap_or(answer)
     }
@@ -197,25 +196,29 @@ impl Answer {
     /// The pod that surely grows above the limit by itself.
     fn for_worst_pod(
         evidence: &Evidence<'_>,
+        tracks: &Tracks,
         search: &Search,
         together: &Fit,
-        bound: Bound,
-        doubt: f64,
+        (bound, doubt): (Bound, f64),
     ) -> Option<Self> {
-        let (surest, chance) = evidence
+        let (place, surest, chance) = evidence
             .tracks
             .iter()
             .zip(&together.each)
-            .filter(|(track, _)| {
+            .enumerate()
+            .filter(|(_, (track, _))| {
                 track.length() >= LEAST_POD_LENGTH && track.points.len() >= LEAST_POD_BLOCKS
             })
-            .map(|(track, growth)| (track, growth.times(bound.pod_factor).at_most(bound.limit)))
-            .min_by(|(_, a), (_, b)| a.total_cmp(b))?;
+            .map(|(place, (track, growth))| {
+                let chance = growth.times(bound.pod_factor).at_most(bound.limit);
+                (place, track, chance)
+            })
+            .min_by(|(.., a), (.., b)| a.total_cmp(b))?;
         if chance >= doubt / 2.0 {
             return None;
         }
         // What this pod alone does beside growing, such as a step of its own, is not seen beside the others.
-        let growth = fit(std::slice::from_ref(&surest.points), search)?.growth;
+        let growth = tracks.fit_alone(place, search)?;
         Self::alone(
             &growth.times(bound.pod_factor),
             bound,
@@ -247,7 +250,7 @@ impl Answer {
         if chance >= doubt / 2.0 {
             return None;
         }
-        let growth = fit(&surest.tracks, search)?.growth;
+        let growth = surest.tracks.fit(search)?.growth;
         Self::alone(
             &growth.times(factor),
             bound,
@@ -359,6 +362,10 @@ fn sentence(
             }
             remark + &left_in_survivors(evidence, question.of.unit())
         }
+        (Outcome::Inconclusive, ..) if fit.of_load => format!(
+            ": not certain either way, since {} and time moved together: a load that comes and goes would tell what it costs",
+            load_of(evidence)
+        ),
         (Outcome::Inconclusive, ..) => undecided(evidence, question, fit, worst)
             .map_or(String::new(), |undecided| {
                 format!(": not certain either way; {}", undecided.advice())
@@ -366,6 +373,20 @@ fn sentence(
         _ => String::new(),
     };
     format!("{measured}{others}{remark}.")
+}
+
+/// That growth cannot be told from load.
+fn moved_together(evidence: &Evidence<'_>, question: &Question<'_>) -> String {
+    let component = &evidence.component.name;
+    let (what, load) = (subject(question.of), load_of(evidence));
+    format!(
+        "whether {component} {what} grew cannot be told from {load}: load and time moved together, so that nothing says what load costs; a load that comes and goes would, and an even one costs nothing."
+    )
+}
+
+/// The load as a sentence names it.
+fn load_of<'e>(evidence: &'e Evidence<'_>) -> &'e str {
+    evidence.load.as_deref().unwrap_or("load")
 }
 
 /// What an Inconclusive answer is undecided for.
@@ -376,7 +397,9 @@ fn undecided(
     worst: &Answer,
 ) -> Option<Undecided> {
     let interval = worst.interval?;
-    (worst.outcome == Outcome::Inconclusive).then_some(Undecided {
+    // What load costs is told by how it moves, and not by how long.
+    let told_by_time = worst.outcome == Outcome::Inconclusive && !fit.of_load;
+    told_by_time.then_some(Undecided {
         estimate: worst.estimate?,
         interval,
         limit: worst.bound.limit,

@@ -147,6 +147,7 @@ fn at_autocorrelation_0_9_our_intervals_hold_the_truth_and_iid_intervals_do_not(
     let growth = Growth {
         signal: Some(Signal::Tasks),
         query: None,
+        per: None,
         max_percent: None,
         // Out of reach, so that no pod is reported by itself.
         max_absolute: Some("1000000".parse().expect("a quantity")),
@@ -154,6 +155,7 @@ fn at_autocorrelation_0_9_our_intervals_hold_the_truth_and_iid_intervals_do_not(
     let trend = Trend {
         signal: Some(Signal::Tasks),
         query: None,
+        per: None,
         horizon: Span::from_seconds(24 * 3_600),
         max_percent: 100_000.0,
         window: None,

@@ -149,6 +149,16 @@ impl CriterionKind {
         }
     }
 
+    /// The load that growth is judged at, where one is named.
+    pub fn per(&self) -> Option<&str> {
+        match self {
+            Self::Growth(_, Growth { per, .. }) | Self::Trend(_, Trend { per, .. }) => {
+                per.as_deref()
+            }
+            Self::Increase(_) | Self::Threshold(_) | Self::Delta(..) | Self::Recovery(_) => None,
+        }
+    }
+
     /// What has to be observed to judge it.
     pub fn source(&self) -> Source<'_> {
         match self {
@@ -259,6 +269,11 @@ pub struct Growth {
     #[cfg_attr(feature = "schemars", schemars(length(min = 1, max = 1024)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
+    /// The load that growth is judged at: a query such as `partitions_owned` with one series a pod, written as `query` is.
+    /// What a unit of it costs is learnt from how the signal follows it up and down within each pod, and taken off.
+    #[cfg_attr(feature = "schemars", schemars(length(min = 1, max = 1024)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<String>,
     /// Limit in percent of the component's median settled level at the window's start, per pod.
     #[cfg_attr(feature = "schemars", schemars(range(min = 0, max = 100_000)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -286,6 +301,11 @@ pub struct Trend {
     #[cfg_attr(feature = "schemars", schemars(length(min = 1, max = 1024)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
+    /// The load that growth is judged at: a query such as `partitions_owned` with one series a pod, written as `query` is.
+    /// What a unit of it costs is learnt from how the signal follows it up and down within each pod, and taken off.
+    #[cfg_attr(feature = "schemars", schemars(length(min = 1, max = 1024)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<String>,
     /// How far ahead growth is projected.
     #[serde(default = "day")]
     pub horizon: Span,

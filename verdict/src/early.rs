@@ -104,18 +104,22 @@ fn doubt() -> f64 {
 fn until(run: &Run, now: f64) -> Run {
     let mut window = run.window;
     window.end = now;
-    let series = run.series.iter().filter(|one| one.started_at <= now);
-    let events = run.events.iter().filter(|event| event.at <= now);
-    Run {
-        window,
-        settle_end: now,
-        series: series
+    let seen = |series: &[IncarnationSeries]| -> Vec<IncarnationSeries> {
+        let begun = series.iter().filter(|one| one.started_at <= now);
+        begun
             .map(|one| IncarnationSeries {
                 ended_at: one.ended_at.filter(|end| *end <= now),
                 samples: one.samples.iter().filter(|s| s.t <= now).copied().collect(),
                 ..one.clone()
             })
-            .collect(),
+            .collect()
+    };
+    let events = run.events.iter().filter(|event| event.at <= now);
+    Run {
+        window,
+        settle_end: now,
+        series: seen(&run.series),
+        load: seen(&run.load),
         events: events
             .map(|event| ChaosEvent {
                 recovered_at: event.recovered_at.filter(|at| *at <= now),
@@ -147,6 +151,7 @@ mod tests {
         let growth = Growth {
             signal: Some(Signal::Tasks),
             query: None,
+            per: None,
             max_percent: Some(max_percent),
             max_absolute: None,
         };
@@ -242,6 +247,7 @@ mod tests {
             let trend = Trend {
                 signal: Some(Signal::Tasks),
                 query: None,
+                per: None,
                 horizon: Span::from_seconds(3_600),
                 max_percent: 5.0,
                 window,

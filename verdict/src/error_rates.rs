@@ -69,6 +69,7 @@ fn percent(max: f64) -> CriterionKind {
     let growth = Growth {
         signal: Some(Signal::Tasks),
         query: None,
+        per: None,
         max_percent: Some(max),
         max_absolute: None,
     };
@@ -79,6 +80,7 @@ fn absolute(max: &str) -> CriterionKind {
     let growth = Growth {
         signal: Some(Signal::Memory),
         query: None,
+        per: None,
         max_percent: None,
         max_absolute: Some(max.parse::<Quantity>().expect("a quantity")),
     };
@@ -89,6 +91,7 @@ fn trend(max_percent: f64) -> CriterionKind {
     let trend = Trend {
         signal: Some(Signal::Tasks),
         query: None,
+        per: None,
         horizon: Span::from_seconds(3_600),
         max_percent,
         window: None,

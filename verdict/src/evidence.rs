@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::floor::floor;
 use crate::judgement::SeriesGrowth;
+use crate::levels::{Cut, Levels, Paired};
+use crate::load::{Load, MovedTogether, Tracks};
 use crate::noise::Point;
 use crate::per_event::left_by_events;
 use crate::run::{Component, Run, Sample, Window};
@@ -35,6 +37,9 @@ const LEAST_FREEDOM: usize = 4;
 pub(crate) struct Evidence<'a> {
     pub(crate) component: &'a Component,
     pub(crate) window: Window,
+    cut: Cut,
+    /// The load that growth is judged at, as a sentence names it.
+    pub(crate) load: Option<String>,
     pub(crate) tracks: Vec<Track>,
     /// How many settled samples there are.
     pub(crate) samples: usize,
@@ -52,8 +57,10 @@ pub(crate) struct Track {
     /// The pod's name, with the incarnation where the pod had several.
     pub(crate) name: String,
     pub(crate) points: Vec<Point>,
+    /// Its samples with the load, where growth is judged at equal load.
+    paired: Option<Paired>,
     /// The levels of each label set by its values, joined by commas; empty where series carry no labels.
-    pub(crate) parts: Vec<(String, Vec<Point>)>,
+    parts: Vec<(String, Levels)>,
 }
 
 impl Track {
@@ -68,80 +75,46 @@ impl Track {
 
 impl<'a> Evidence<'a> {
     /// Gathers a component's settled levels within the run's window; fewer than `least_incarnations` are too few to
-    /// judge on.
+    /// judge on. Where a load is given, only blocks in which it is known count.
     pub(crate) fn gather(
         run: &Run,
         clean: &Clean<'_>,
         component: &'a Component,
         least_incarnations: usize,
+        load: Option<&Load<'_>>,
     ) -> Self {
         let window = run.window;
         let length = window.end - window.start;
         let blocks_a_window =
             (BLOCKS / f64::from(component.replicas.max(1))).clamp(FEWEST_A_WINDOW, MOST_A_WINDOW);
         let block_seconds = (BLOCK_STEPS * run.step_seconds).max(length / blocks_a_window);
-        let stretches = settled_stretches(run, &component.name, window);
         let of_component: Vec<&Incarnation<'_>> = clean
             .incarnations
             .iter()
             .filter(|incarnation| incarnation.component == component.name)
             .collect();
 
-        let mut watched = Vec::new();
-        let mut measured_seconds = 0.0;
-        let mut usable_samples = 0;
-        let mut too_short = 0;
-        let mut above_floor = 0;
-        for incarnation in &of_component {
-            let usable = usable(incarnation, &incarnation.total, run, window);
-            usable_samples += usable.len();
-            measured_seconds +=
-                covered_seconds(within(&incarnation.total, window), run.step_seconds);
-            let floored = floor(usable);
-            above_floor += usable.len() - floored.len();
-            let levels = blocks(&floored, &stretches, block_seconds);
-            if levels.len() < FEWEST_BLOCKS {
-                too_short += 1;
-                continue;
-            }
-            watched.push((*incarnation, levels));
-        }
-        let samples = watched
-            .iter()
-            .flat_map(|(_, levels)| levels)
-            .map(|block| block.samples)
-            .sum();
-        let usual = usual_samples(watched.iter().flat_map(|(_, levels)| levels));
-        let points = |levels: &[Block], started_at: f64| -> Vec<Point> {
-            levels
-                .iter()
-                .map(|block| Point {
-                    x: (block.at - window.end) / length,
-                    y: block.level,
-                    weight: block.samples as f64 / usual,
-                    age: (block.at - started_at) / length,
-                })
-                .collect()
+        let mut cut = Cut {
+            window,
+            stretches: settled_stretches(run, &component.name, window),
+            block_seconds,
+            usual: 1.0,
+            step: run.step_seconds / length,
         };
+        let mut seen = Seen::default();
+        let watched: Vec<Watched<'_, '_>> = of_component
+            .iter()
+            .filter_map(|incarnation| seen.watch(incarnation, run, load, &cut))
+            .collect();
+        let levels = || watched.iter().flat_map(|one| &one.blocks);
+        let samples = levels().map(|block| block.samples).sum();
+        cut.usual = usual_samples(levels());
         let names = names(&of_component);
         let tracks: Vec<Track> = watched
-            .iter()
-            .map(|(incarnation, levels)| Track {
-                name: names(incarnation),
-                points: points(levels, incarnation.started_at),
-                parts: incarnation
-                    .parts
-                    .iter()
-                    .filter(|part| !part.labels.is_empty())
-                    .map(|part| {
-                        let usable = usable(incarnation, &part.samples, run, window);
-                        let levels = blocks(&floor(usable), &stretches, block_seconds);
-                        (
-                            label_values(part.labels),
-                            points(&levels, incarnation.started_at),
-                        )
-                    })
-                    .collect(),
+            .into_iter()
+            .map(|one| {
+                let name = names(one.incarnation);
+                one.track(name, run, load, &cut)
             })
             .collect();
 
@@ -149,33 +122,51 @@ impl<'a> Evidence<'a> {
             .iter()
             .map(|incarnation| usable(incarnation, &incarnation.total, run, window))
             .collect();
-        let per_event = left_by_events(run, &component.name, &survivors);
-        let left_out = LeftOut {
-            too_short,
-            above_floor,
-            unsettled: usable_samples.saturating_sub(samples + above_floor),
+        // What survivors have more after an event may be the load of the pod that was hit.
+        let per_event = match load {
+            Some(_) => Vec::new(),
+            None => left_by_events(run, &component.name, &survivors),
         };
         let mut excluded = clean.excluded.clone();
-        excluded.extend(left_out.in_words(&component.name));
-        let problem = if of_component.iter().all(|one| one.total.is_empty()) {
-            Some(format!("no series of {} was found", component.name))
-        } else {
+        excluded.extend(load.into_iter().flat_map(Load::excluded));
+        excluded.extend(seen.left_out(&component.name, samples, load));
+        let problem = nothing_of(component, &of_component, load).or_else(|| {
             let found = Found {
                 tracks: &tracks,
                 samples,
-                measured_seconds,
+                measured_seconds: seen.measured_seconds,
             };
             found.too_little(component, length, least_incarnations)
-        };
+        });
         Self {
             component,
             window,
+            cut,
+            load: load.map(|load| load.name.clone()),
             tracks,
             samples,
             per_event,
             excluded,
             problem,
         }
+    }
+
+    /// What the component did, at equal load where that is asked for; `tail` is that of [`Tracks::at_equal_load`].
+    pub(crate) fn at_equal_load(&self, tail: Option<f64>) -> Result<Tracks, MovedTogether> {
+        let tracks = self.tracks.iter();
+        let levels = tracks.map(|track| (track.points.clone(), track.paired.as_ref()));
+        Tracks::at_equal_load(levels.collect(), &self.cut, tail)
+    }
+
+    /// The same of one label value.
+    pub(crate) fn part_at_equal_load(
+        &self,
+        part: &[&Levels],
+        tail: Option<f64>,
+    ) -> Result<Tracks, MovedTogether> {
+        let levels = part.iter();
+        let levels = levels.map(|levels| (levels.points.clone(), levels.paired.as_ref()));
+        Tracks::at_equal_load(levels.collect(), &self.cut, tail)
     }
 
     /// The settled level of a pod at an instant in windows, see [`level_at`].
@@ -187,18 +178,18 @@ impl<'a> Evidence<'a> {
     pub(crate) fn label_values(&self) -> usize {
         let parts = self.tracks.iter().flat_map(|track| &track.parts);
         let names: BTreeSet<&str> = parts
-            .filter(|(_, points)| points.len() >= FEWEST_BLOCKS)
+            .filter(|(_, levels)| levels.points.len() >= FEWEST_BLOCKS)
             .map(|(name, _)| name.as_str())
             .collect();
         names.len()
     }
 
-    /// The tracks of each label value that have enough blocks, by label value.
-    pub(crate) fn parts(&self) -> BTreeMap<&str, Vec<Vec<Point>>> {
-        let mut parts: BTreeMap<&str, Vec<Vec<Point>>> = BTreeMap::new();
-        for (name, points) in self.tracks.iter().flat_map(|track| &track.parts) {
-            if points.len() >= FEWEST_BLOCKS {
-                parts.entry(name).or_default().push(points.clone());
+    /// The levels of each label value that have enough blocks, incarnation by incarnation, by label value.
+    pub(crate) fn parts(&self) -> BTreeMap<&str, Vec<&Levels>> {
+        let mut parts: BTreeMap<&str, Vec<&Levels>> = BTreeMap::new();
+        for (name, levels) in self.tracks.iter().flat_map(|track| &track.parts) {
+            if levels.points.len() >= FEWEST_BLOCKS {
+                parts.entry(name).or_default().push(levels);
             }
         }
         parts
@@ -224,36 +215,143 @@ pub(crate) fn level_at<'p>(
     )
 }
 
-/// What of a component was left out.
-struct LeftOut {
-    too_short: usize,
-    above_floor: usize,
-    unsettled: usize,
+/// One incarnation with enough blocks.
+struct Watched<'i, 'r> {
+    incarnation: &'i Incarnation<'r>,
+    /// The samples of its total that count, with the load where that is asked for.
+    samples: Vec<Sample>,
+    paired: Option<Paired>,
+    blocks: Vec<Block>,
 }
 
-impl LeftOut {
-    fn in_words(&self, component: &str) -> Vec<String> {
+impl Watched<'_, '_> {
+    fn track(self, name: String, run: &Run, load: Option<&Load<'_>>, cut: &Cut) -> Track {
+        let incarnation = self.incarnation;
+        let since = incarnation.started_at;
+        let labelled = incarnation.parts.iter();
+        let parts = labelled.filter(|part| !part.labels.is_empty()).map(|part| {
+            let usable = usable(incarnation, &part.samples, run, cut.window);
+            let (samples, paired) = counted(incarnation, usable, run, load);
+            let points = cut.points(&samples, paired.as_ref(), since);
+            (label_values(part.labels), Levels { points, paired })
+        });
+        Track {
+            name,
+            points: cut.points(&self.samples, self.paired.as_ref(), since),
+            parts: parts.collect(),
+            paired: self.paired,
+        }
+    }
+}
+
+/// What was seen of a component, and what was left out of it.
+#[derive(Default)]
+struct Seen {
+    measured_seconds: f64,
+    usable: usize,
+    too_short: usize,
+    above_floor: usize,
+    without_load: usize,
+}
+
+impl Seen {
+    fn watch<'i, 'r>(
+        &mut self,
+        incarnation: &'i Incarnation<'r>,
+        run: &Run,
+        load: Option<&Load<'_>>,
+        cut: &Cut,
+    ) -> Option<Watched<'i, 'r>> {
+        let widest = LONGEST_GAP_STEPS * run.step_seconds;
+        let covered = |samples| covered_seconds(within(samples, cut.window), widest);
+        let of_load = load.map_or(f64::INFINITY, |load| covered(load.during(incarnation)));
+        self.measured_seconds += covered(&incarnation.total).min(of_load);
+        let usable = usable(incarnation, &incarnation.total, run, cut.window);
+        self.usable += usable.len();
+        let floored = floor(usable).len();
+        self.above_floor += usable.len() - floored;
+        let (samples, paired) = counted(incarnation, usable, run, load);
+        self.without_load += floored - samples.len();
+        let blocks = blocks(&samples, &cut.stretches, cut.block_seconds);
+        if blocks.len() < FEWEST_BLOCKS {
+            self.too_short += 1;
+            return None;
+        }
+        Some(Watched {
+            incarnation,
+            samples,
+            paired,
+            blocks,
+        })
+    }
+
+    /// What was left out, in plain words, where so many samples are judged.
+    fn left_out(&self, component: &str, judged: usize, load: Option<&Load<'_>>) -> Vec<String> {
         let mut words = Vec::new();
-        if self.too_short > 0 {
-            let incarnations = count(self.too_short, "incarnation");
-            words.push(format!(
-                "{incarnations} of {component} too short to show a slope"
-            ));
+        let mut told = |number: usize, what: &str, why: String| {
+            if number > 0 {
+                words.push(format!("{} of {component} {why}", count(number, what)));
+            }
+        };
+        let unsettled = judged + self.above_floor + self.without_load;
+        told(
+            self.too_short,
+            "incarnation",
+            "too short to show a slope".to_owned(),
+        );
+        told(
+            self.above_floor,
+            "sample",
+            "between the collections of a sawtooth, whose floor is judged".to_owned(),
+        );
+        if let Some(load) = load {
+            let unknown = format!("while {} was not known", load.name);
+            told(self.without_load, "sample", unknown);
         }
-        if self.above_floor > 0 {
-            let samples = count(self.above_floor, "sample");
-            words.push(format!(
-                "{samples} of {component} between the collections of a sawtooth, whose floor is judged"
-            ));
-        }
-        if self.unsettled > 0 {
-            let samples = count(self.unsettled, "sample");
-            words.push(format!(
-                "{samples} of {component} while it recovered or was rebalanced"
-            ));
-        }
+        told(
+            self.usable.saturating_sub(unsettled),
+            "sample",
+            "while it recovered or was rebalanced".to_owned(),
+        );
         words
     }
+}
+
+/// The samples that count: on the floor of a sawtooth, and with a load where that is asked for.
+fn counted(
+    incarnation: &Incarnation<'_>,
+    usable: &[Sample],
+    run: &Run,
+    load: Option<&Load<'_>>,
+) -> (Vec<Sample>, Option<Paired>) {
+    let floored = floor(usable);
+    let Some(load) = load else {
+        return (floored.into_owned(), None);
+    };
+    let widest = LONGEST_GAP_STEPS * run.step_seconds;
+    let since = incarnation.started_at;
+    let paired = Paired::of(&floored, load.during(incarnation), widest, since);
+    (paired.samples().to_vec(), Some(paired))
+}
+
+/// Why nothing can be said at all, in plain words.
+fn nothing_of(
+    component: &Component,
+    incarnations: &[&Incarnation<'_>],
+    load: Option<&Load<'_>>,
+) -> Option<String> {
+    let name = &component.name;
+    if incarnations.iter().all(|one| one.total.is_empty()) {
+        return Some(format!("no series of {name} was found"));
+    }
+    let load = load?;
+    let mut loads = incarnations.iter().map(|one| load.during(one));
+    loads.all(<[Sample]>::is_empty).then(|| {
+        format!(
+            "no series of {} was found for {name}, at equal load of which growth is asked for",
+            load.name
+        )
+    })
 }
 
 /// What was found of a component.
@@ -327,11 +425,11 @@ fn usable<'s>(
 }
 
 /// The time that samples span, holes left out.
-fn covered_seconds(samples: &[Sample], step_seconds: f64) -> f64 {
+fn covered_seconds(samples: &[Sample], widest: f64) -> f64 {
     samples
         .windows(2)
         .map(|pair| pair[1].t - pair[0].t)
-        .filter(|gap| *gap <= LONGEST_GAP_STEPS * step_seconds)
+        .filter(|gap| *gap <= widest)
         .sum()
 }
 
@@ -382,7 +480,7 @@ mod tests {
         };
         let run = still(&[("worker", 2)], [parts("a"), parts("b")].concat());
         let clean = clean(&run);
-        let evidence = Evidence::gather(&run, &clean, &run.components[0], 2);
+        let evidence = Evidence::gather(&run, &clean, &run.components[0], 2, None);
         assert_eq!(evidence.label_values(), 30);
     }
 }

@@ -121,7 +121,7 @@ fn cut(run: &Run, window: Window) -> Cow<'_, Run> {
 }
 
 fn gathered<'a>(run: &Run, clean: &Clean<'_>, component: &'a Component) -> Option<Evidence<'a>> {
-    let evidence = Evidence::gather(run, clean, component, LEAST_INCARNATIONS);
+    let evidence = Evidence::gather(run, clean, component, LEAST_INCARNATIONS, None);
     evidence.problem.is_none().then_some(evidence)
 }
 
@@ -135,7 +135,7 @@ fn footprint(tasks: &Evidence<'_>, memory: &Evidence<'_>) -> Option<Footprint> {
     let (grown, bytes) = (whole(tasks)?, whole(memory)?);
     let total = FootprintRow::measured(grown, &bytes);
     let by_part = memory.parts();
-    let parts = contributions(tasks, &LabelPart::all(tasks));
+    let parts = contributions(tasks, &LabelPart::all(tasks, None));
     let is_divided = parts
         .iter()
         .any(|part| by_part.contains_key(part.name.as_str()));
@@ -146,7 +146,11 @@ fn footprint(tasks: &Evidence<'_>, memory: &Evidence<'_>) -> Option<Footprint> {
                 return FootprintRow::shared(part, total.bytes_per_task);
             }
             let own = by_part.get(part.name.as_str());
-            let own = own.and_then(|tracks| of_component(memory, &part.name, &even_fit(tracks)?));
+            let own = own.and_then(|levels| {
+                let tracks = levels.iter().map(|levels| levels.points.clone());
+                let tracks: Vec<_> = tracks.collect();
+                of_component(memory, &part.name, &even_fit(&tracks)?)
+            });
             match own {
                 Some(bytes) => FootprintRow::measured(part, &bytes),
                 None => FootprintRow::of_tasks(part),
@@ -437,6 +441,7 @@ mod tests {
             components: planned.collect(),
             series,
             events: events.to_vec(),
+            load: Vec::new(),
             left_out: Vec::new(),
             gaps: Vec::new(),
         }
@@ -514,6 +519,7 @@ mod tests {
         let growth = crate::Growth {
             signal: Some(crate::Signal::Tasks),
             query: None,
+            per: None,
             max_percent: Some(5.0),
             max_absolute: None,
         };
@@ -571,11 +577,11 @@ mod tests {
 
     #[test]
     fn the_interval_of_bytes_per_task_holds_the_truth() {
-        let seeds = if cfg!(debug_assertions) {
-            120_u32
-        } else {
-            1_000
-        };
+        let seeds = std::env::var("SOAK_VERDICT_SEEDS");
+        let seeds = seeds
+            .ok()
+            .and_then(|seeds| seeds.parse().ok())
+            .unwrap_or(120_u32);
         let leaking = [(
             "worker",
             3,

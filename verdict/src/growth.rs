@@ -4,6 +4,7 @@ use crate::bound::{Bound, Question, judge_component, worst_of};
 use crate::criterion::{Growth, Measured};
 use crate::evidence::Evidence;
 use crate::judgement::Judgement;
+use crate::load::{Load, at_equal};
 use crate::run::Run;
 use crate::samples::clean;
 use crate::shape::Reach;
@@ -23,10 +24,11 @@ const LEAST_INCARNATIONS: usize = 2;
 /// itself, or by more than the absolute limit of the whole component.
 pub(crate) fn judge(of: &Measured, growth: &Growth, run: &Run, doubt: f64) -> Judgement {
     let clean = clean(run);
+    let load = growth.per.as_deref().map(|per| Load::of(per, run));
     let length = run.window.end - run.window.start;
     let question = Question {
         of,
-        over: format!("over {}", seconds(length)),
+        over: format!("over {}{}", seconds(length), at_equal(load.as_ref())),
         search: Search {
             reach: Reach::Window,
             day: Some(length / DAY_SECONDS),
@@ -39,7 +41,8 @@ pub(crate) fn judge(of: &Measured, growth: &Growth, run: &Run, doubt: f64) -> Ju
         .components
         .iter()
         .map(|component| {
-            let evidence = Evidence::gather(run, &clean, component, LEAST_INCARNATIONS);
+            let evidence =
+                Evidence::gather(run, &clean, component, LEAST_INCARNATIONS, load.as_ref());
             let percent = growth
                 .max_percent
                 .map(|limit| percent_bound(limit, evidence.level_at(-1.0), 1.0));
@@ -88,6 +91,7 @@ mod tests {
         Growth {
             signal: Some(Signal::Tasks),
             query: None,
+            per: None,
             max_percent,
             max_absolute: max_absolute.map(|text| text.parse().expect("a quantity")),
         }
@@ -296,6 +300,7 @@ mod tests {
             let growth = Growth {
                 signal: None,
                 query: Some("go_goroutines{job=\"a\"}".to_owned()),
+                per: None,
                 ..tasks(limit.is_none().then_some(5.0), limit)
             };
             super::tests::judged(&growth, &run)

@@ -78,6 +78,7 @@ prop_compose! {
         replicas in vec((name(), 0..4_u32), 0..3),
         series in vec(series(), 0..8),
         events in vec(event(), 0..5),
+        load in vec(series(), 0..4),
         gap in any::<bool>(),
     ) -> Run {
         Run {
@@ -96,6 +97,7 @@ prop_compose! {
                 .collect(),
             series,
             events,
+            load,
             left_out: Vec::new(),
             gaps: if gap { vec!["a partial response".to_owned()] } else { Vec::new() },
         }
@@ -123,8 +125,9 @@ prop_compose! {
         first in prop_oneof![Just(0.0), -5.0..20.0_f64],
         texture in texture(),
         kills in option::of(Just((30.0, 60.0))),
+        load in load(),
     ) -> Run {
-        Soak {
+        let run = Soak {
             workers,
             producers: 1,
             step: 5.0,
@@ -135,7 +138,71 @@ prop_compose! {
             texture,
             ..Soak::tasks()
         }
-        .run(seed)
+        .run(seed);
+        load.on(run)
+    }
+}
+
+/// What the pods of a soak have to do, and what a unit of it costs them.
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    grows: f64,
+    height: f64,
+    cost: f64,
+}
+
+fn load() -> impl Strategy<Value = Load> {
+    let grows = prop_oneof![Just(0.0), -10.0..10.0_f64];
+    let height = prop_oneof![1 => Just(0.0), 3 => 0.1..5.0_f64];
+    (grows, height, prop_oneof![Just(0.0), 0.0..2.0_f64]).prop_map(|(grows, height, cost)| Load {
+        grows,
+        height,
+        cost,
+    })
+}
+
+impl Load {
+    /// Each pod has a wave of its own.
+    fn on(self, mut run: Run) -> Run {
+        let (start, length) = (run.window.start, run.window.end - run.window.start);
+        for one in &mut run.series {
+            let of_load = one.labels.values().all(|label| label == "consume");
+            let phase = one.pod.bytes().map(f64::from).sum::<f64>();
+            let at = |t: f64| {
+                let gone = (t - start) / length;
+                20.0 + self.grows * gone + self.height * (12.0 * gone + phase).sin()
+            };
+            if of_load {
+                let samples = one.samples.iter();
+                run.load.push(IncarnationSeries {
+                    labels: BTreeMap::new(),
+                    samples: samples.map(|s| Sample { t: s.t, v: at(s.t) }).collect(),
+                    ..one.clone()
+                });
+                for sample in &mut one.samples {
+                    sample.v += self.cost * at(sample.t);
+                }
+            }
+        }
+        run
+    }
+}
+
+/// The criteria that judge growth, with no load and at equal load.
+fn of_growth() -> Vec<CriterionKind> {
+    let mut all = criteria();
+    all.retain(|kind| matches!(kind, CriterionKind::Growth(..) | CriterionKind::Trend(..)));
+    all
+}
+
+fn at_equal_load(kind: &CriterionKind) -> Option<CriterionKind> {
+    let per = Some("partitions_owned".to_owned());
+    match kind.clone() {
+        CriterionKind::Growth(of, growth) if growth.max_percent.is_some() => {
+            Some(CriterionKind::Growth(of, Growth { per, ..growth }))
+        }
+        CriterionKind::Trend(of, trend) => Some(CriterionKind::Trend(of, Trend { per, ..trend })),
+        _ => None,
     }
 }
 
@@ -151,12 +218,13 @@ fn criteria_scaled(factor: f64) -> Vec<CriterionKind> {
     };
     let (signal, query) = (Some(Signal::Tasks), None);
     let of = Measured::Signal(Signal::Tasks);
-    vec![
+    let mut criteria = vec![
         CriterionKind::Growth(
             of.clone(),
             Growth {
                 signal,
                 query: query.clone(),
+                per: None,
                 max_percent: Some(5.0),
                 max_absolute: Some(quantity(3.0)),
             },
@@ -166,6 +234,7 @@ fn criteria_scaled(factor: f64) -> Vec<CriterionKind> {
             Growth {
                 signal,
                 query: query.clone(),
+                per: None,
                 max_percent: None,
                 max_absolute: None,
             },
@@ -175,6 +244,7 @@ fn criteria_scaled(factor: f64) -> Vec<CriterionKind> {
             Trend {
                 signal,
                 query: query.clone(),
+                per: None,
                 horizon: Span::from_seconds(3_600),
                 max_percent: 50.0,
                 window: None,
@@ -182,12 +252,12 @@ fn criteria_scaled(factor: f64) -> Vec<CriterionKind> {
         ),
         CriterionKind::Increase(Increase {
             query: "lost_total".to_owned(),
-            max: 10.0 * factor,
+            max: 10.5 * factor,
             durable: false,
         }),
         CriterionKind::Increase(Increase {
             query: "lost_total".to_owned(),
-            max: 10.0 * factor,
+            max: 10.5 * factor,
             durable: true,
         }),
         CriterionKind::Threshold(Threshold {
@@ -210,7 +280,10 @@ fn criteria_scaled(factor: f64) -> Vec<CriterionKind> {
                 within: quantity(5.0),
             },
         ),
-    ]
+    ];
+    let loaded: Vec<_> = criteria.iter().filter_map(at_equal_load).collect();
+    criteria.extend(loaded);
+    criteria
 }
 
 fn shuffled<T>(mut things: Vec<T>, dice: &mut Dice) -> Vec<T> {
@@ -223,19 +296,24 @@ fn shuffled<T>(mut things: Vec<T>, dice: &mut Dice) -> Vec<T> {
 /// The same run with its series cut in two, its samples repeated, and everything in another order.
 fn rearranged(run: &Run, seed: u64) -> Run {
     let mut dice = Dice::new(seed);
-    let mut series = Vec::new();
-    for one in &run.series {
-        let cut = dice.pick(one.samples.len() + 1);
-        let (first, rest) = one.samples.split_at(cut);
-        for part in [first, rest, first] {
-            series.push(IncarnationSeries {
-                samples: shuffled(part.to_vec(), &mut dice),
-                ..one.clone()
-            });
+    let mut mixed = |all: &[IncarnationSeries]| {
+        let mut series = Vec::new();
+        for one in all {
+            let cut = dice.pick(one.samples.len() + 1);
+            let (first, rest) = one.samples.split_at(cut);
+            for part in [first, rest, first] {
+                series.push(IncarnationSeries {
+                    samples: shuffled(part.to_vec(), &mut dice),
+                    ..one.clone()
+                });
+            }
         }
-    }
+        shuffled(series, &mut dice)
+    };
+    let (series, load) = (mixed(&run.series), mixed(&run.load));
     Run {
-        series: shuffled(series, &mut dice),
+        series,
+        load,
         events: shuffled(run.events.clone(), &mut dice),
         ..run.clone()
     }
@@ -246,7 +324,7 @@ fn shifted(run: &Run, by: f64) -> Run {
     run.window.start += by;
     run.window.end += by;
     run.settle_end += by;
-    for series in &mut run.series {
+    for series in run.series.iter_mut().chain(&mut run.load) {
         series.started_at += by;
         series.ended_at = series.ended_at.map(|end| end + by);
         for sample in &mut series.samples {
@@ -370,10 +448,54 @@ proptest! {
     #[test]
     fn a_leak_on_top_never_turns_failed_into_passed(run in soak(), extra in 0.0..30.0_f64) {
         let grown = leaking(&run, extra);
-        for criterion in &criteria()[..3] {
+        for criterion in &of_growth() {
             if judge(criterion, &run).outcome == Outcome::Failed {
                 prop_assert_ne!(judge(criterion, &grown).outcome, Outcome::Passed, "{:?}", criterion);
             }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10))]
+
+    #[test]
+    fn load_that_is_missing_is_never_a_pass(run in soak()) {
+        let none = Run { load: Vec::new(), ..run.clone() };
+        let unscraped = Run {
+            load: run.load.iter().map(|one| IncarnationSeries { samples: Vec::new(), ..one.clone() }).collect(),
+            ..run
+        };
+        for criterion in criteria().iter().filter_map(at_equal_load) {
+            prop_assert_eq!(judge(&criterion, &none).outcome, Outcome::Inconclusive);
+            prop_assert_eq!(judge(&criterion, &unscraped).outcome, Outcome::Inconclusive);
+        }
+    }
+
+    #[test]
+    fn the_unit_of_load_makes_no_difference(run in soak(), power in -20..40_i32) {
+        let mut other = run.clone();
+        for sample in other.load.iter_mut().flat_map(|one| &mut one.samples) {
+            sample.v *= 2_f64.powi(power);
+        }
+        for criterion in criteria().iter().filter_map(at_equal_load) {
+            let (one, two) = (judge(&criterion, &run), judge(&criterion, &other));
+            prop_assert_eq!(one.outcome, two.outcome);
+            prop_assert!(near(one.estimate, two.estimate));
+            prop_assert!(near(one.interval.map(|i| i.high), two.interval.map(|i| i.high)));
+        }
+    }
+
+    #[test]
+    fn more_load_for_everybody_makes_no_difference(run in soak(), more in -50.0..50.0_f64) {
+        let mut other = run.clone();
+        for sample in other.load.iter_mut().flat_map(|one| &mut one.samples) {
+            sample.v += more;
+        }
+        for criterion in criteria().iter().filter_map(at_equal_load) {
+            let (one, two) = (judge(&criterion, &run), judge(&criterion, &other));
+            prop_assert_eq!(one.outcome, two.outcome, "{} {}", one.sentence, two.sentence);
+            prop_assert!(near(one.estimate, two.estimate), "{} {}", one.sentence, two.sentence);
         }
     }
 }

@@ -24,6 +24,8 @@ mod footprint;
 mod growth;
 mod increase;
 mod judgement;
+mod levels;
+mod load;
 mod noise;
 mod parts;
 mod per_event;
@@ -48,6 +50,8 @@ mod coverage;
 mod error_rates;
 #[cfg(test)]
 mod invariants;
+#[cfg(test)]
+mod load_rates;
 #[cfg(test)]
 mod simulator;
 

@@ -11,6 +11,8 @@ pub(crate) struct Point {
     pub(crate) weight: f64,
     /// How long its incarnation had lived, in windows.
     pub(crate) age: f64,
+    /// The load in the same block, 0 where growth is not judged at equal load.
+    pub(crate) load: f64,
 }
 
 /// A first-order autoregressive wander in continuous time (Uhlenbeck and Ornstein, 1930) with independent noise on top;

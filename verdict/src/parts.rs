@@ -3,8 +3,8 @@
 use crate::DOUBT;
 use crate::evidence::{Evidence, level_at};
 use crate::judgement::SeriesGrowth;
-use crate::noise::Point;
-use crate::slope::{Fit, even_fit, quick_growth};
+use crate::load::Tracks;
+use crate::slope::{Fit, quick_growth};
 
 /// So many parts, those that grow most, are looked at by themselves.
 const MOST_CONTRIBUTIONS: usize = 10;
@@ -12,28 +12,33 @@ const MOST_CONTRIBUTIONS: usize = 10;
 /// What one label value did in all incarnations.
 pub(crate) struct LabelPart<'e> {
     pub(crate) name: &'e str,
-    pub(crate) tracks: Vec<Vec<Point>>,
+    pub(crate) tracks: Tracks,
     /// Its level in a pod at the window's start.
     pub(crate) level: Option<f64>,
     pub(crate) even: Option<Fit>,
 }
 
 impl<'e> LabelPart<'e> {
-    /// The label values that grow most, the largest first.
-    pub(crate) fn all(evidence: &'e Evidence<'_>) -> Vec<Self> {
-        let mut parts: Vec<(f64, &str, Vec<Vec<Point>>)> = evidence
+    /// The label values that grow most, the largest first. At equal load each has a cost of its own; one whose cost cannot
+    /// be told is left out. `tail` is that of [`Tracks::at_equal_load`].
+    pub(crate) fn all(evidence: &'e Evidence<'_>, tail: Option<f64>) -> Vec<Self> {
+        let mut parts: Vec<(f64, &str, Option<f64>, Tracks)> = evidence
             .parts()
             .into_iter()
-            .map(|(name, tracks)| (quick_growth(&tracks), name, tracks))
+            .filter_map(|(name, levels)| {
+                let level = level_at(levels.iter().flat_map(|levels| &levels.points), -1.0);
+                let tracks = evidence.part_at_equal_load(&levels, tail).ok()?;
+                Some((quick_growth(&tracks.points), name, level, tracks))
+            })
             .collect();
         parts.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
         parts.truncate(MOST_CONTRIBUTIONS);
         parts
             .into_iter()
-            .map(|(_, name, tracks)| Self {
+            .map(|(_, name, level, tracks)| Self {
                 name,
-                level: level_at(tracks.iter().flatten(), -1.0),
-                even: even_fit(&tracks),
+                level,
+                even: tracks.even_fit(),
                 tracks,
             })
             .collect()

@@ -44,6 +44,9 @@ pub struct Recording {
     /// The series, one for each incarnation and label set.
     #[serde(default)]
     pub series: Vec<RecordedSeries>,
+    /// The load of the same pods and incarnations, for criteria that name one with `per`; ignored by all others.
+    #[serde(default)]
+    pub load: Vec<RecordedSeries>,
     /// What chaos did.
     #[serde(default)]
     pub chaos_events: Vec<RecordedEvent>,
@@ -224,6 +227,7 @@ impl Recording {
                 _ => Signal::Tasks,
             }),
             query: None,
+            per: None,
             horizon: Span::from_seconds(24 * 3_600),
             max_percent: 5.0,
             window: None,
@@ -241,6 +245,21 @@ impl Recording {
         self.criteria = self.criteria();
         for criterion in &mut self.criteria {
             criterion.fail_fast = criterion.delta.is_none();
+        }
+        self
+    }
+
+    /// The same, with growth and trends judged at equal load of the answer to `per`, but for those that name a load of
+    /// their own.
+    #[must_use]
+    pub fn at_equal_load(mut self, per: &str) -> Self {
+        self.criteria = self.criteria();
+        for criterion in &mut self.criteria {
+            let growth = criterion.growth.as_mut().map(|growth| &mut growth.per);
+            let trend = criterion.trend.as_mut().map(|trend| &mut trend.per);
+            for own in growth.into_iter().chain(trend) {
+                own.get_or_insert_with(|| per.to_owned());
+            }
         }
         self
     }
@@ -318,9 +337,34 @@ impl Recording {
             components: components(&series, window, self.limit_bytes),
             series,
             events,
+            load: self.loads(),
             left_out: Vec::new(),
             gaps: self.gaps.clone(),
         }
+    }
+
+    /// The load, of the component that its pod is of.
+    fn loads(&self) -> Vec<IncarnationSeries> {
+        let components = self.series.iter();
+        let components: BTreeMap<&str, String> = components
+            .map(|one| (one.pod.as_str(), component_of(one)))
+            .collect();
+        let of = |one: &RecordedSeries| {
+            let known = components.get(one.pod.as_str()).cloned();
+            known.unwrap_or_else(|| component_of(one))
+        };
+        self.load
+            .iter()
+            .map(|one| IncarnationSeries {
+                component: of(one),
+                pod: one.pod.clone(),
+                incarnation: one.incarnation,
+                started_at: started(one),
+                ended_at: None,
+                labels: one.labels.clone(),
+                samples: one.samples.clone(),
+            })
+            .collect()
     }
 
     fn usual_step(&self) -> f64 {
@@ -733,6 +777,40 @@ mod tests {
         let sentence = &report.criteria[0].judgement.sentence;
         assert!(sentence.contains("holds Tasks"), "{sentence}");
         assert!(report.footprints.is_empty());
+    }
+
+    #[test]
+    fn growth_that_a_recorded_load_explains_passes_and_without_the_load_nothing_does() {
+        let load = |i: i32| 100.0 + f64::from(i) / 24.0 + 9.0 * (f64::from(i) / 70.0).sin();
+        let series = |value: &dyn Fn(i32) -> f64| {
+            let pods = [1, 2].map(|pod| {
+                let samples: Vec<_> = (0..1440).map(|i| (15 * i, value(i * pod))).collect();
+                serde_json::json!({"pod": format!("w-{pod}"), "start_unix": -3600, "samples": samples})
+            });
+            serde_json::json!(pods)
+        };
+        let mut file = serde_json::json!({
+            "signal": "tasks", "step_seconds": 15,
+            "series": series(&|i| 500.0 + 4.0 * load(i) + f64::from(i * 37 % 11)),
+            "load": series(&load),
+        });
+        let conditioned = |file: &serde_json::Value| recording(file).at_equal_load("partitions");
+        let passed = conditioned(&file).judge();
+        assert_eq!(passed.outcome, Outcome::Passed, "{:?}", passed.criteria);
+        assert!(
+            passed.criteria[0]
+                .judgement
+                .sentence
+                .contains(" at equal partitions (")
+        );
+        assert_eq!(recording(&file).judge().outcome, Outcome::Failed);
+        file["load"] = serde_json::json!([]);
+        let unknown = conditioned(&file).judge();
+        assert_eq!(unknown.outcome, Outcome::Inconclusive);
+        assert_eq!(
+            unknown.criteria[0].judgement.sentence,
+            "no series of partitions was found for w, at equal load of which growth is asked for."
+        );
     }
 
     #[test]

@@ -85,6 +85,9 @@ pub struct Run {
     pub components: Vec<Component>,
     /// The observed series, split by incarnation.
     pub series: Vec<IncarnationSeries>,
+    /// The load of the same incarnations, split as the series are, where a criterion names one; several of one
+    /// incarnation are added up. Ignored where none does.
+    pub load: Vec<IncarnationSeries>,
     /// The chaos events that were carried out, of every component, in time order.
     pub events: Vec<ChaosEvent>,
     /// What was left out of it beforehand and why, in plain words; told, and no reason against Passed.

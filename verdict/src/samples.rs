@@ -38,8 +38,15 @@ pub(crate) struct Clean<'a> {
 /// The order of series and samples, and repeated ones, make no difference. Where one series has two values at one
 /// instant, the larger counts: a scrape by two servers never makes growth look smaller at its end.
 pub(crate) fn clean(run: &Run) -> Clean<'_> {
+    let mut clean = cleaned(&run.series);
+    clean.excluded.splice(0..0, run.left_out.iter().cloned());
+    clean
+}
+
+/// The same of some series.
+pub(crate) fn cleaned(series: &[IncarnationSeries]) -> Clean<'_> {
     let mut grouped: BTreeMap<(&str, &str, u32), Vec<&IncarnationSeries>> = BTreeMap::new();
-    for series in &run.series {
+    for series in series {
         grouped
             .entry((&series.component, &series.pod, series.incarnation))
             .or_default()
@@ -82,7 +89,7 @@ pub(crate) fn clean(run: &Run) -> Clean<'_> {
             }
         })
         .collect();
-    let cleaned = [
+    let excluded = [
         (not_finite, "samples that were NaN or infinite"),
         (conflicting, "second values of one series at one instant"),
         (
@@ -93,10 +100,9 @@ pub(crate) fn clean(run: &Run) -> Clean<'_> {
     .into_iter()
     .filter(|(count, _)| *count > 0)
     .map(|(count, what)| format!("{count} {what}"));
-    let excluded = run.left_out.iter().cloned().chain(cleaned).collect();
     Clean {
         incarnations,
-        excluded,
+        excluded: excluded.collect(),
     }
 }
 

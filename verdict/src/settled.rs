@@ -8,6 +8,8 @@ use crate::samples::{median, within};
 pub(crate) struct Block {
     /// The mean instant of its samples, in seconds since the Unix epoch.
     pub(crate) at: f64,
+    /// The median instant, at which a signal that only rises or only falls has its median.
+    pub(crate) middle: f64,
     /// The median of its samples.
     pub(crate) level: f64,
     /// How many samples it rests on.
@@ -75,9 +77,12 @@ pub(crate) fn blocks(samples: &[Sample], stretches: &[Window], block_seconds: f6
             let count = members.len() as f64;
             let first = members[0].t;
             let offset: f64 = members.iter().map(|sample| sample.t - first).sum();
-            if let Some(level) = median(members.iter().map(|sample| sample.v).collect()) {
+            let middle = median(members.iter().map(|sample| sample.t).collect());
+            let level = median(members.iter().map(|sample| sample.v).collect());
+            if let (Some(middle), Some(level)) = (middle, level) {
                 blocks.push(Block {
                     at: first + offset / count,
+                    middle,
                     level,
                     samples: members.len(),
                 });

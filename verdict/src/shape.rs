@@ -340,6 +340,7 @@ mod tests {
             y: f64::from(i % 3),
             age: f64::from(i) / 20.0,
             weight: 1.0,
+            load: 0.0,
         };
         let track: Vec<Point> = (0..20).map(point).collect();
         let found = candidates(&[track], Reach::Window, Some(0.25), None);

@@ -208,6 +208,7 @@ impl Soak {
                 .collect(),
             series,
             events,
+            load: Vec::new(),
             left_out: Vec::new(),
             gaps: Vec::new(),
         }
@@ -338,6 +339,7 @@ pub(crate) fn still(components: &[(&str, u32)], series: Vec<IncarnationSeries>) 
             .collect(),
         series,
         events: Vec::new(),
+        load: Vec::new(),
         left_out: Vec::new(),
         gaps: Vec::new(),
     }

@@ -50,6 +50,8 @@ pub(crate) struct Fit {
     pub(crate) each: Vec<Belief>,
     /// How much of the doubt comes from differences between incarnations, from 0 to 1.
     pub(crate) between: f64,
+    /// Whether most of the doubt is about what load costs.
+    pub(crate) of_load: bool,
     /// Whether the noise wanders as slowly as the window is long, so that a trend can hardly be told from it.
     pub(crate) wandering: bool,
     /// The forms that the data ask for beside even growth, by the likeliest model, each with its first coefficient's
@@ -180,6 +182,7 @@ impl Problem {
                 .map(|i| mixed(&|solution| solution.each[i]))
                 .collect(),
             between: weighted(&|solution| solution.between),
+            of_load: false,
             wandering: weighted(&|solution| f64::from(u8::from(solution.noise.wanders()))) > 0.5,
             forms,
         })
@@ -373,13 +376,14 @@ fn constant(tracks: usize) -> Fit {
         growth: Belief::certain(0.0),
         each: vec![Belief::certain(0.0); tracks],
         between: 0.0,
+        of_load: false,
         wandering: false,
         forms: Vec::new(),
     }
 }
 
 /// The median distance of neighbouring blocks.
-fn usual_spacing(tracks: &[Vec<Point>]) -> Option<f64> {
+pub(crate) fn usual_spacing(tracks: &[Vec<Point>]) -> Option<f64> {
     crate::samples::median(
         tracks
             .iter()
@@ -411,6 +415,7 @@ mod tests {
                     y: level(pod, x) + rough(pod * 48 + i),
                     age: x + 1.0,
                     weight: 1.0,
+                    load: 0.0,
                 }
             };
             (0..48).map(point).collect()

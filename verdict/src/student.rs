@@ -102,6 +102,68 @@ impl Belief {
         Self { parts }
     }
 
+    /// The belief about this quantity less so many times another one, of which only the doubt counts: its estimate has
+    /// been taken off already. The two are independent; degrees of freedom join both (Satterthwaite, 1946).
+    pub(crate) fn less(&self, other: &Self, times: f64) -> Self {
+        let Some(known) = other.estimate().filter(|_| times != 0.0) else {
+            return self.clone();
+        };
+        let both = |a: &Part, b: &Part| {
+            let (own, others) = (a.scale.powi(2), (times * b.scale).powi(2));
+            let variance = own + others;
+            Part {
+                share: a.share * b.share,
+                centre: a.centre - times * (b.centre - known),
+                scale: variance.sqrt(),
+                freedom: if variance > 0.0 {
+                    variance.powi(2) / (own.powi(2) / a.freedom + others.powi(2) / b.freedom)
+                } else {
+                    a.freedom
+                },
+            }
+        };
+        let parts = self.parts.iter();
+        Self::new(
+            parts
+                .flat_map(|a| other.parts.iter().map(move |b| both(a, b)))
+                .collect(),
+        )
+    }
+
+    /// About the same belief in at most so many parts: neighbours by scale become one, each with the mean of their squares
+    /// and the spread of their centres.
+    pub(crate) fn in_parts(&self, most: usize) -> Self {
+        if self.parts.len() <= most {
+            return self.clone();
+        }
+        let mut parts = self.parts.clone();
+        parts.sort_by(|a, b| a.scale.total_cmp(&b.scale));
+        let mut gone = 0.0;
+        let mut place = |part: &Part| {
+            let place = (gone * most as f64).floor();
+            gone += part.share;
+            place
+        };
+        let places: Vec<f64> = parts.iter().map(&mut place).collect();
+        let pairs: Vec<(f64, Part)> = places.into_iter().zip(parts).collect();
+        let joined = pairs.chunk_by(|a, b| a.0 == b.0).map(|group| {
+            let share: f64 = group.iter().map(|(_, part)| part.share).sum();
+            let mean = |of: &dyn Fn(&Part) -> f64| -> f64 {
+                let each = group.iter().map(|(_, part)| part.share / share * of(part));
+                each.sum()
+            };
+            let centre = mean(&|part| part.centre);
+            let square = mean(&|part| part.scale.powi(2) + (part.centre - centre).powi(2));
+            Part {
+                share,
+                centre,
+                scale: square.sqrt(),
+                freedom: 1.0 / mean(&|part| 1.0 / part.freedom),
+            }
+        });
+        Self::new(joined.collect())
+    }
+
     /// By false position, with a bisection at every third step, since a mixture has no closed form; the bracket doubles
     /// until it holds the quantile.
     fn quantile(&self, probability: f64) -> Option<f64> {
@@ -200,6 +262,43 @@ mod tests {
         let unsure = Belief::new(vec![student(0.7, 0.0, 50.0), wide]);
         let high = |belief: &Belief| belief.interval(0.05).map(|interval| interval.high);
         assert!(high(&unsure) > high(&sure).map(|high| 1.5 * high));
+    }
+
+    #[test]
+    fn fewer_parts_say_about_the_same() {
+        let parts = (0..40).map(|i| Part {
+            scale: 1.0 + f64::from(i * i) / 100.0,
+            ..student(1.0 / f64::from(1 + i), f64::from(i % 3) / 2.0, 20.0)
+        });
+        let all = Belief::new(parts.collect());
+        let few = all.in_parts(8);
+        assert!(few.parts.len() <= 8 && all.parts.len() == 40);
+        let near =
+            |a: Option<f64>, b: Option<f64>| (a.expect("one") - b.expect("one")).abs() < 0.05;
+        assert!(near(all.estimate(), few.estimate()));
+        for doubt in [0.05, 0.005] {
+            let (all, few) = (all.interval(doubt), few.interval(doubt));
+            let width = |i: Option<Interval>| i.map(|i| i.high - i.low);
+            let ratio = width(few)
+                .zip(width(all))
+                .map_or(0.0, |(few, all)| few / all);
+            assert!((0.95..1.1).contains(&ratio), "{doubt}: {ratio}");
+        }
+    }
+
+    #[test]
+    fn what_one_takes_off_another_adds_its_doubt() {
+        let one = Belief::new(vec![student(1.0, 5.0, 1e6)]);
+        let other = Belief::new(vec![student(1.0, 2.0, 1e6)]);
+        let less = one.less(&other, -3.0);
+        let interval = less.interval(0.05).expect("an interval");
+        assert!((less.estimate().expect("one") - 5.0).abs() < 1e-9);
+        assert!(
+            (interval.high - 5.0 - 1.96 * 10_f64.sqrt()).abs() < 1e-2,
+            "{interval:?}"
+        );
+        let same = one.less(&other, 0.0).interval(0.05);
+        assert_eq!(same, one.interval(0.05));
     }
 
     #[test]

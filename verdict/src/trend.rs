@@ -5,6 +5,7 @@ use crate::criterion::{Measured, Trend};
 use crate::evidence::Evidence;
 use crate::growth::{DAY_SECONDS, percent_bound};
 use crate::judgement::Judgement;
+use crate::load::{Load, at_equal};
 use crate::run::Run;
 use crate::samples::clean;
 use crate::shape::Reach;
@@ -43,13 +44,15 @@ pub(crate) fn judge_last(
         return Judgement::inconclusive("the trend's window has no length.".to_owned());
     }
     let clean = clean(run);
+    let load = trend.per.as_deref().map(|per| Load::of(per, run));
     let horizon = trend.horizon.duration().as_secs_f64();
     let question = Question {
         of,
         over: format!(
-            "over {} at the pace of its last {}",
+            "over {} at the pace of its last {}{}",
             seconds(horizon),
-            seconds(length)
+            seconds(length),
+            at_equal(load.as_ref()),
         ),
         search: Search {
             reach: Reach::Ahead(horizon / soak),
@@ -63,7 +66,8 @@ pub(crate) fn judge_last(
         .components
         .iter()
         .map(|component| {
-            let evidence = Evidence::gather(run, &clean, component, LEAST_INCARNATIONS);
+            let evidence =
+                Evidence::gather(run, &clean, component, LEAST_INCARNATIONS, load.as_ref());
             let bound = percent_bound(
                 trend.max_percent,
                 evidence.level_at(-length / soak),
@@ -86,6 +90,7 @@ mod tests {
         let trend = Trend {
             signal: Some(Signal::Memory),
             query: None,
+            per: None,
             horizon: Span::from_seconds(3_600),
             max_percent: 20.0,
             window: window.map(Span::from_seconds),

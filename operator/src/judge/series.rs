@@ -84,6 +84,7 @@ impl Observation {
                 .collect(),
             series: Vec::new(),
             events: self.events.clone(),
+            load: Vec::new(),
             left_out: Vec::new(),
             gaps: Vec::new(),
         }

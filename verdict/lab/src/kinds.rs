@@ -313,4 +313,28 @@ pub(crate) const KINDS: &[Kind] = &[
             )
         },
     },
+    Kind {
+        name: "load of a day, told",
+        draw: |d| {
+            let load = (d.between(0.05, 0.3), 86_400.0, d.between(0.0, 1.0));
+            let scene = Scene {
+                load,
+                per: Some("messages_per_second"),
+                ..chaos(d, 300.0, 1200.0)
+            };
+            (scene, Leak::Steady(d.scale(0.2, 0.8)))
+        },
+    },
+    Kind {
+        name: "load of a day, told, no chaos",
+        draw: |d| {
+            let load = (d.between(0.05, 0.3), 86_400.0, d.between(0.0, 1.0));
+            let scene = Scene {
+                load,
+                per: Some("messages_per_second"),
+                ..Scene::quiet(d)
+            };
+            (scene, Leak::Steady(d.scale(0.2, 0.8)))
+        },
+    },
 ];

@@ -149,12 +149,14 @@ pub(crate) fn criterion(dice: &mut Dice) -> CriterionKind {
         Measured::Signal(signal) => (Some(*signal), None),
         Measured::Query(query) => (None, Some(query.clone())),
     };
+    let per = dice.chance(0.4).then(|| dice.one_of(QUERIES).to_owned());
     match dice.below(9) {
         0..=2 => CriterionKind::Growth(
             of,
             Growth {
                 signal,
                 query,
+                per,
                 max_percent: dice.chance(0.7).then(|| limit(dice)),
                 max_absolute: if dice.chance(0.5) {
                     quantity(dice)
@@ -168,6 +170,7 @@ pub(crate) fn criterion(dice: &mut Dice) -> CriterionKind {
             Trend {
                 signal,
                 query,
+                per,
                 horizon: span(dice),
                 max_percent: limit(dice),
                 window: dice.chance(0.3).then(|| span(dice)),
@@ -279,6 +282,7 @@ fn plausible(dice: &mut Dice) -> Run {
             }
         })
         .collect();
+    let load = loads(&series, dice);
     Run {
         window: Window {
             start,
@@ -295,13 +299,48 @@ fn plausible(dice: &mut Dice) -> Run {
         }],
         series,
         events,
+        load,
         left_out: Vec::new(),
         gaps: Vec::new(),
     }
 }
 
+/// The load of the same incarnations: of all or of some of them, following the signal, time, both or neither.
+fn loads(series: &[IncarnationSeries], dice: &mut Dice) -> Vec<IncarnationSeries> {
+    if dice.chance(0.3) {
+        return Vec::new();
+    }
+    let (of_signal, of_time, of_chance) = (
+        dice.one_of(&[0.0, 0.0, 1.0, -2.0]),
+        dice.one_of(&[0.0, 0.0, 0.01, -1.0]),
+        dice.one_of(&[0.0, 0.1, 10.0]),
+    );
+    let scale = dice.one_of(&[1.0, 1.0, 1e-300, 1e300, 0.0]);
+    let known = dice.one_of(&[1.0, 1.0, 0.7, 0.1]);
+    let mut loads = Vec::new();
+    for one in series {
+        if dice.chance(known) {
+            let load = |sample: &Sample| Sample {
+                t: sample.t,
+                v: scale * (of_signal * sample.v + of_time * sample.t + of_chance * dice.normal()),
+            };
+            loads.push(IncarnationSeries {
+                samples: one.samples.iter().map(load).collect(),
+                ..one.clone()
+            });
+        }
+    }
+    loads
+}
+
 /// Changes one thing for the worse.
 fn bend(run: &mut Run, dice: &mut Dice) {
+    if dice.chance(0.2) {
+        std::mem::swap(&mut run.series, &mut run.load);
+        bend(run, dice);
+        std::mem::swap(&mut run.series, &mut run.load);
+        return;
+    }
     let odd = number(dice);
     let count = run.series.len();
     let which = if count > 0 { dice.below(count) } else { 0 };
@@ -471,15 +510,6 @@ pub(crate) fn file(dice: &mut Dice) -> Vec<u8> {
 /// A run and criteria as a file has them; of numbers that JSON has no word for, some as texts.
 fn text(dice: &mut Dice) -> String {
     let run = run(dice);
-    let number = |value: f64, dice: &mut Dice| {
-        if value.is_finite() {
-            format!("{value:?}")
-        } else if dice.chance(0.5) {
-            "null".to_owned()
-        } else {
-            format!("\"{value:?}\"")
-        }
-    };
     let signal = dice.one_of(&["tasks", "memory", "Tasks"]);
     let mut text = format!("{{\"signal\":\"{signal}\"");
     for (name, value) in [
@@ -492,9 +522,14 @@ fn text(dice: &mut Dice) -> String {
         }
     }
     if dice.chance(0.5) {
-        let criterion = match criterion(dice) {
+        let criterion = criterion(dice);
+        let per = criterion.per().map_or(String::new(), |per| {
+            let per = per.replace('\\', "\\\\").replace('"', "\\\"");
+            format!(",\"per\":\"{per}\"")
+        });
+        let criterion = match criterion {
             CriterionKind::Growth(_, growth) => format!(
-                "\"growth\":{{\"signal\":\"Tasks\",\"maxPercent\":{}}}",
+                "\"growth\":{{\"signal\":\"Tasks\"{per},\"maxPercent\":{}}}",
                 growth
                     .max_percent
                     .filter(|limit| limit.is_finite())
@@ -506,9 +541,9 @@ fn text(dice: &mut Dice) -> String {
             }
             CriterionKind::Recovery(_) => "\"recovery\":{\"max\":\"15s\"}".to_owned(),
             CriterionKind::Increase(_) => "\"increase\":{\"query\":\"q\"}".to_owned(),
-            CriterionKind::Trend(..) => {
-                "\"trend\":{\"signal\":\"Tasks\",\"horizon\":\"1h\",\"window\":\"10m\"}".to_owned()
-            }
+            CriterionKind::Trend(..) => format!(
+                "\"trend\":{{\"signal\":\"Tasks\"{per},\"horizon\":\"1h\",\"window\":\"10m\"}}"
+            ),
         };
         let _ = write!(text, ",\"criteria\":[{{\"name\":\"a\",{criterion}}}]");
     }
@@ -522,8 +557,27 @@ fn text(dice: &mut Dice) -> String {
             event.pod
         );
     }
-    text.push_str("],\"series\":[");
-    for (i, series) in run.series.iter().take(20).enumerate() {
+    text.push(']');
+    for (name, series) in [("load", &run.load), ("series", &run.series)] {
+        let _ = write!(text, ",\"{name}\":[");
+        write_series(&mut text, series, dice);
+        text.push(']');
+    }
+    text.push('}');
+    text
+}
+
+fn write_series(text: &mut String, series: &[IncarnationSeries], dice: &mut Dice) {
+    let number = |value: f64, dice: &mut Dice| {
+        if value.is_finite() {
+            format!("{value:?}")
+        } else if dice.chance(0.5) {
+            "null".to_owned()
+        } else {
+            format!("\"{value:?}\"")
+        }
+    };
+    for (i, series) in series.iter().take(20).enumerate() {
         let comma = if i > 0 { "," } else { "" };
         let _ = write!(
             text,
@@ -544,6 +598,4 @@ fn text(dice: &mut Dice) -> String {
         }
         text.push_str("]}");
     }
-    text.push_str("]}");
-    text
 }

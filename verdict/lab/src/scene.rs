@@ -34,6 +34,8 @@ pub(crate) struct Scene {
     pub(crate) lift: (f64, f64),
     /// Load that all pods share: amplitude, period, phase.
     pub(crate) load: (f64, f64, f64),
+    /// Under which name the load is recorded beside the signal, and growth is judged at equal load.
+    pub(crate) per: Option<&'static str>,
     /// Teeth: height and period.
     pub(crate) teeth: (f64, f64),
     /// One change of level for good, of all pods or of one: by how much, and when.
@@ -102,6 +104,7 @@ impl Scene {
             named: dice.chance(0.5),
             lift: (0.0, 0.0),
             load: (0.0, 1.0, 0.0),
+            per: None,
             teeth: (0.0, 1.0),
             shift: None,
             ramp: false,
@@ -189,7 +192,9 @@ impl Scene {
     /// What happens at an instant and at an age, beside growth, in units of its own.
     fn known(&self, t: f64, age: f64) -> Vec<f64> {
         let mut known = Vec::new();
-        if self.load.0 > 0.0 {
+        if self.per.is_some() {
+            known.push(self.load_at(t));
+        } else if self.load.0 > 0.0 {
             let (sin, cos) = (TAU * t / self.load.1).sin_cos();
             known.extend([sin, cos]);
         }
@@ -242,16 +247,21 @@ impl Scene {
         }
         gone.append(&mut slots);
         let levels = gone.iter().map(|pod| pod.level).collect();
-        let series = gone.iter().flat_map(|pod| self.scrape(pod, dice)).collect();
+        let series: Vec<_> = gone.iter().flat_map(|pod| self.scrape(pod, dice)).collect();
         let recording = Recording {
             signal: Some(self.signal),
             step_seconds: Some(self.step),
             warmup_seconds: self.warm_up,
             limit_bytes: None,
+            load: self.loads(&series),
             series,
             chaos_events: events,
             criteria: Vec::new(),
             gaps: Vec::new(),
+        };
+        let recording = match self.per {
+            Some(per) => recording.at_equal_load(per),
+            None => recording,
         };
         (recording, levels)
     }
@@ -312,6 +322,34 @@ impl Scene {
             .collect()
     }
 
+    /// The load at an instant, about between -1 and 1; that which is recorded is as uneven as load is.
+    fn load_at(&self, t: f64) -> f64 {
+        let uneven = if self.per.is_some() {
+            0.15 * (TAU * t / 2_700.0).sin() + 0.1 * (TAU * t / 940.0).sin()
+        } else {
+            0.0
+        };
+        (TAU * (t / self.load.1 + self.load.2)).sin() + uneven
+    }
+
+    /// The load as it was scraped with the signal: what every pod had to do, in messages a second.
+    fn loads(&self, series: &[RecordedSeries]) -> Vec<RecordedSeries> {
+        let told = series
+            .iter()
+            .step_by(self.labels)
+            .filter(|_| self.per.is_some());
+        let load = |sample: &Sample| Sample {
+            t: sample.t,
+            v: 1_000.0 + (500.0 * self.load_at(sample.t)).round(),
+        };
+        told.map(|one| RecordedSeries {
+            labels: BTreeMap::new(),
+            samples: one.samples.iter().map(load).collect(),
+            ..one.clone()
+        })
+        .collect()
+    }
+
     /// What a pod is at an instant, without its noise: 1 is its level.
     fn shared(&self, pod: &Pod, t: f64, phase: f64) -> f64 {
         let age = t - pod.start;
@@ -319,7 +357,7 @@ impl Scene {
         let old = age / self.duration;
         let mut value = 1.0 - self.warm.0 * (-age / self.warm.1).exp();
         value += self.cache.0 * (1.0 - (-age / self.cache.1).exp());
-        value += self.load.0 * (TAU * (t / self.load.1 + self.load.2)).sin();
+        value += self.load.0 * self.load_at(t);
         value += self.teeth.0 * (t / self.teeth.1 + phase).fract();
         if let Some((size, at, all)) = self.shift
             && t >= at
