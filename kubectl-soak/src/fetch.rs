@@ -4,7 +4,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 use soak_operator::prometheus::{Answer, Error, Prometheus, http_client};
-use soak_verdict::{RecordedSeries, RecordedSignal, Recording, Selector, Span};
+use soak_verdict::{Criterion, RecordedSeries, RecordedSignal, Recording, Selector, Span};
 
 use crate::incarnations;
 use crate::instant::Instant;
@@ -30,6 +30,10 @@ pub(crate) struct Args {
     /// What was measured: one series for each pod. A plain selector is judged by its samples as they were scraped
     #[arg(long, value_name = "EXPR", requires = "prometheus")]
     query: Option<String>,
+
+    /// The load at which growth is judged, such as the partitions that each pod owns: asked for as --query is
+    #[arg(long, value_name = "EXPR", requires = "prometheus")]
+    per: Option<String>,
 
     /// When the soak began: 2026-07-01T12:00:00Z, Unix seconds, or a time before now such as -6h
     #[arg(
@@ -80,8 +84,8 @@ enum Measure {
 }
 
 /// Asks Prometheus. Whatever it says against its own answer, and whatever it has no samples of, becomes a gap of the
-/// recording, which rules out Passed.
-pub(crate) async fn fetch(args: &Args, criteria_are_given: bool) -> anyhow::Result<Recording> {
+/// recording, which rules out Passed. `criteria` are what it is held to, a trend where there are none.
+pub(crate) async fn fetch(args: &Args, criteria: Vec<Criterion>) -> anyhow::Result<Recording> {
     let (Some(url), Some(query), Some(start)) = (&args.prometheus, &args.query, args.start) else {
         bail!("--prometheus needs --query and --start");
     };
@@ -103,25 +107,44 @@ pub(crate) async fn fetch(args: &Args, criteria_are_given: bool) -> anyhow::Resu
         end,
         args.step.duration().as_secs_f64(),
     ));
+    let mut load = Vec::new();
+    if let Some(per) = &args.per {
+        let plain = Selector::of(per).is_some();
+        let answer = ask(args, url, per, plain, (start, end)).await?;
+        gaps.extend(
+            answer
+                .doubts()
+                .map(|doubt| format!("{doubt} (about --per)")),
+        );
+        let apart = incarnations::split(answer.series);
+        load = incarnations::as_split(
+            &series,
+            apart.context("failed to tell pods of --per apart")?,
+        );
+    }
     for gap in &gaps {
         eprintln!("warning: {gap}");
     }
-    Ok(Recording {
+    let recording = Recording {
         signal: match args.signal {
             Some(Measure::Tasks) => Some(RecordedSignal::Tasks),
             Some(Measure::Memory) => Some(RecordedSignal::Memory),
-            None if criteria_are_given => None,
+            None if !criteria.is_empty() => None,
             None => Some(named_in(query)),
         },
         // Scrapes keep their own distance, whatever was asked for.
         step_seconds: (!plain).then(|| args.step.duration().as_secs_f64()),
         warmup_seconds: args.warm_up.duration().as_secs_f64(),
         limit_bytes: None,
-        load: Vec::new(),
         series,
+        load,
         chaos_events: Vec::new(),
-        criteria: Vec::new(),
+        criteria,
         gaps,
+    };
+    Ok(match &args.per {
+        Some(per) => recording.at_equal_load(per),
+        None => recording,
     })
 }
 

@@ -8,12 +8,16 @@ use serde_json::error::Category;
 use soak_verdict::{Criterion, Recording};
 
 /// What each field takes. A wrong one is told so.
-const FIELDS: [(&str, &str); 14] = [
+const FIELDS: [(&str, &str); 15] = [
     ("signal", "\"tasks\" or \"memory\""),
     ("step_seconds", "a number of seconds, such as 15"),
     ("warmup_seconds", "a number of seconds, such as 600"),
     ("limit_bytes", "a number of bytes, such as 536870912"),
     ("series", "a list of objects, each with pod and samples"),
+    (
+        "load",
+        "a list of objects as in series, of the same pods and incarnations",
+    ),
     ("pod", "a pod's name, such as \"worker-0\""),
     ("incarnation", "a whole number that counts up from 1"),
     ("labels", "an object of names and texts"),

@@ -66,6 +66,37 @@ pub(crate) fn split(answer: Vec<Series>) -> anyhow::Result<Vec<RecordedSeries>> 
     Ok(recorded)
 }
 
+/// The load of each pod, cut where the incarnations of the signal begin: labels that tell starts apart may be missing in
+/// either.
+pub(crate) fn as_split(
+    signal: &[RecordedSeries],
+    load: Vec<RecordedSeries>,
+) -> Vec<RecordedSeries> {
+    let mut begins: BTreeMap<(&str, u32), f64> = BTreeMap::new();
+    for series in signal {
+        let first = series.samples.iter().map(|sample| sample.t);
+        let begin = begins
+            .entry((&series.pod, series.incarnation))
+            .or_insert(f64::INFINITY);
+        *begin = first.fold(*begin, f64::min);
+    }
+    let mut split = Vec::new();
+    for series in load {
+        let own = begins.range((series.pod.as_str(), 0)..=(series.pod.as_str(), u32::MAX));
+        let own: Vec<(u32, f64)> = own.map(|((_, number), begin)| (*number, *begin)).collect();
+        for (place, (number, begin)) in own.iter().enumerate() {
+            let end = own.get(place + 1).map_or(f64::INFINITY, |(_, next)| *next);
+            let inside = series.samples.iter().filter(|s| s.t >= *begin && s.t < end);
+            split.push(RecordedSeries {
+                incarnation: *number,
+                samples: inside.copied().collect(),
+                ..series.clone()
+            });
+        }
+    }
+    split
+}
+
 fn pod_of(series: &Series) -> String {
     let label = |name| series.labels.get(name).filter(|value| !value.is_empty());
     label("pod")
@@ -255,6 +286,29 @@ mod tests {
         assert_eq!(labels, [["consume"], ["fetch"], ["consume"]]);
         let incarnations: Vec<u32> = recorded.iter().map(|s| s.incarnation).collect();
         assert_eq!(incarnations, [1, 1, 2]);
+    }
+
+    #[test]
+    fn load_is_cut_where_the_incarnations_of_the_signal_begin() {
+        let first = series(&[("pod", "w-0"), ("uid", "a")], 0, 900);
+        let second = series(&[("pod", "w-0"), ("uid", "b")], 900, 1800);
+        let signal = split(vec![first, second]).expect("no doubt");
+        let load = [
+            series(&[("pod", "w-0")], 0, 1800),
+            series(&[("pod", "x-0")], 0, 60),
+        ];
+        let load = split(Vec::from(load)).expect("no doubt");
+        let cut: Vec<(u32, f64, f64)> = as_split(&signal, load)
+            .iter()
+            .map(|s| {
+                (
+                    s.incarnation,
+                    s.samples[0].t,
+                    s.samples[s.samples.len() - 1].t,
+                )
+            })
+            .collect();
+        assert_eq!(cut, [(1, 0.0, 885.0), (2, 900.0, 1785.0)]);
     }
 
     #[test]

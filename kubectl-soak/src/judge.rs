@@ -53,17 +53,18 @@ enum Format {
 /// Judges, and writes the report to standard output.
 pub(crate) async fn run(args: Args) -> anyhow::Result<Outcome> {
     let criteria = args.criteria.as_deref().map(file::criteria).transpose()?;
-    let mut recordings = if args.files.is_empty() {
-        let recording = fetch(&args.source, criteria.is_some()).await?;
+    let recordings = if args.files.is_empty() {
+        let recording = fetch(&args.source, criteria.unwrap_or_default()).await?;
         vec![(String::new(), recording)]
     } else {
-        read(&args.files)?
-    };
-    if let Some(criteria) = criteria {
-        for (_, recording) in &mut recordings {
-            recording.criteria.clone_from(&criteria);
+        let mut recordings = read(&args.files)?;
+        if let Some(criteria) = criteria {
+            for (_, recording) in &mut recordings {
+                recording.criteria.clone_from(&criteria);
+            }
         }
-    }
+        recordings
+    };
     let report = Report::of_all(&recordings);
     print(&written(&report, args.output)?)?;
     Ok(report.outcome)

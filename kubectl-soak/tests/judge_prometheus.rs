@@ -94,13 +94,20 @@ struct Scraped {
     to: i64,
     level: f64,
     leak_per_hour: f64,
+    /// How far it goes up and down.
+    wave: f64,
+    rough: f64,
 }
 
 impl Scraped {
     fn value(&self, t: f64) -> String {
         let hours = (t - self.from as f64) / 3_600.0;
-        let noise = (t / 15.0).floor() * 37.0 % 11.0;
-        format!("{:.0}", self.level + self.leak_per_hour * hours + noise)
+        let noise = self.rough * ((t / 15.0).floor() * 37.0 % 11.0);
+        let wave = self.wave * (t / 1_800.0).sin();
+        format!(
+            "{:.0}",
+            self.level + self.leak_per_hour * hours + wave + noise
+        )
     }
 
     /// The samples at instants in a stretch, its left edge left out, as Prometheus 3 has it.
@@ -123,6 +130,8 @@ fn workers(leak_per_hour: f64) -> Vec<Scraped> {
         to,
         level: 1000.0,
         leak_per_hour,
+        wave: 0.0,
+        rough: 1.0,
     };
     let half = i64::midpoint(START, END);
     vec![
@@ -193,6 +202,85 @@ fn a_leak_that_a_restart_hides_fails() {
     );
     assert!(
         ended.stdout.contains("worker-1 (start 2)"),
+        "{}",
+        ended.stdout
+    );
+}
+
+/// Answers what [`prometheus`] does about tasks, and everything else about the partitions that each pod owns.
+fn with_partitions(partitions: Vec<Scraped>) -> impl Fn(&Asked) -> (u16, String) {
+    let mut tasks = workers(20.0);
+    for pod in &mut tasks {
+        pod.wave = 30.0;
+    }
+    let tasks = prometheus(tasks);
+    let partitions = prometheus(partitions);
+    move |asked| {
+        if !asked.parameter("query").contains("partitions_owned") {
+            return tasks(asked);
+        }
+        let mut parameters = asked.parameters.clone();
+        if let Some(query) = parameters.get_mut("query") {
+            *query = query.replace("partitions_owned", SELECTOR);
+        }
+        let path = asked.path.clone();
+        partitions(&Asked { path, parameters })
+    }
+}
+
+#[test]
+fn growth_that_load_explains_passes_at_equal_load_and_not_without_it() {
+    let partitions = || {
+        let mut pods = workers(20.0);
+        for pod in &mut pods {
+            (pod.level, pod.wave, pod.rough) = (100.0, 30.0, 0.0);
+        }
+        pods
+    };
+    let url = serve(with_partitions(partitions()));
+    let alone = judged(&url, SELECTOR, &[]);
+    assert_ne!(alone.code, 0, "{}", alone.stdout);
+    let ended = judged(&url, SELECTOR, &["--per", "partitions_owned"]);
+    assert_eq!(
+        (ended.code, ended.stderr.as_str()),
+        (0, ""),
+        "{}",
+        ended.stdout
+    );
+    let sentence = ended
+        .stdout
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(
+        sentence.contains("at equal partitions_owned (interval"),
+        "{sentence}"
+    );
+    let criteria = program::file(
+        "per.yaml",
+        b"- name: tasks\n  growth: {signal: Tasks, maxPercent: 5}\n",
+    );
+    let more = [
+        "--per",
+        "partitions_owned",
+        "--signal",
+        "tasks",
+        "--criteria",
+        &criteria,
+    ];
+    let ended = judged(&url, SELECTOR, &more);
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+}
+
+#[test]
+fn load_that_prometheus_does_not_have_is_never_a_pass() {
+    let url = serve(with_partitions(Vec::new()));
+    let ended = judged(&url, SELECTOR, &["--per", "partitions_owned"]);
+    assert_eq!(ended.code, 2, "{}", ended.stdout);
+    assert!(
+        ended
+            .stdout
+            .contains("no series of partitions_owned was found"),
         "{}",
         ended.stdout
     );
