@@ -53,7 +53,13 @@ impl<'a> Signals<'a> {
             ..
         } = *self;
         let run = match kind.source() {
-            Source::Pods(of) => return self.of(of).await,
+            Source::Pods(of) => {
+                let usable = self.of(of).await?;
+                return match kind.per() {
+                    Some(per) => self.with_load(usable, per).await,
+                    None => Ok(usable),
+                };
+            }
             Source::Counter(query) => match Selector::of(query) {
                 Some(selector) => of_counter(test, selector, observation, prometheus).await?,
                 None => {
@@ -83,6 +89,15 @@ impl<'a> Signals<'a> {
         Ok(usable)
     }
 
+    /// What is measured in pods together with their load; of those components only that have a load.
+    async fn with_load(&mut self, usable: Usable, per: &str) -> Result<Usable, Error> {
+        let load = self.of(&Measured::Query(per.to_owned())).await?;
+        Ok(match (usable, load) {
+            (Ok(run), Ok(load)) => Ok(Arc::new(loaded(&run, &load))),
+            (Err(why), _) | (_, Err(why)) => Err(why),
+        })
+    }
+
     async fn of_signal(&self, signal: Signal) -> Result<Run, Error> {
         let (metric, labels) = preset(signal);
         let selector = format!("{metric}{{{}}}", self.observation.matchers(self.test));
@@ -109,6 +124,25 @@ impl<'a> Signals<'a> {
         };
         Ok(asked.run(answer, observation, test))
     }
+}
+
+fn loaded(run: &Run, load: &Run) -> Run {
+    let mut run = run.clone();
+    let known = |name: &str| load.components.iter().any(|one| one.name == name);
+    run.components.retain(|component| known(&component.name));
+    run.load.clone_from(&load.series);
+    for (own, others) in [
+        (&mut run.gaps, &load.gaps),
+        (&mut run.left_out, &load.left_out),
+    ] {
+        let new: Vec<_> = others
+            .iter()
+            .filter(|one| !own.contains(one))
+            .cloned()
+            .collect();
+        own.extend(new);
+    }
+    run
 }
 
 async fn of_counter(
@@ -208,9 +242,10 @@ pub(super) async fn last_value(
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use soak_api::verdict::{self, Outcome};
 
     use super::*;
-    use crate::judge::testing::{WORKERS, observation, series, serve, test};
+    use crate::judge::testing::{PRODUCER, WORKERS, observation, series, serve, test};
 
     fn of_query(query: &str) -> Measured {
         Measured::Query(query.to_owned())
@@ -253,6 +288,62 @@ mod tests {
         let seen = asked.lock().expect("no panic").clone();
         let wanted = ("/api/v1/query_range".to_owned(), "sum%28up%29".to_owned());
         assert_eq!(seen, [wanted]);
+    }
+
+    #[tokio::test]
+    async fn load_is_asked_for_once_and_components_without_it_are_told_and_not_judged() {
+        let (prometheus, asked) = serve(|query| {
+            let workers = WORKERS.map(|pod| series(&[("pod", pod)], 12.0));
+            if query.contains("partitions_owned") {
+                return workers.to_vec();
+            }
+            [&workers[..], &[series(&[("pod", PRODUCER)], 3.0)]].concat()
+        })
+        .await;
+        let test = test();
+        let observation = observation(&test);
+        let mut signals = Signals::new(&test, &observation, &prometheus);
+        let growth = |per: &str| {
+            let growth = json!({"name": "a", "growth": {"query": "go_goroutines", "per": per, "maxPercent": 5}});
+            let criterion: soak_api::Criterion =
+                serde_json::from_value(growth).expect("a criterion");
+            criterion.kind().expect("a kind")
+        };
+        for _ in 0..2 {
+            let run = signals.run(&growth("partitions_owned")).await;
+            let run = run.expect("an answer").expect("a run");
+            assert_eq!(run.load.len(), 2);
+            assert_eq!(run.series.len(), 3);
+            let judged: Vec<&str> = run.components.iter().map(|c| c.name.as_str()).collect();
+            assert_eq!(judged, ["worker"]);
+            assert_eq!(
+                run.left_out,
+                ["producer, which has no series of `partitions_owned`"]
+            );
+            let judgement = verdict::judge(&growth("partitions_owned"), &run);
+            assert_eq!(judgement.outcome, Outcome::Passed, "{}", judgement.sentence);
+        }
+        assert_eq!(asked.lock().expect("no panic").len(), 4);
+    }
+
+    #[tokio::test]
+    async fn load_that_nobody_has_is_named_and_never_a_pass() {
+        let (prometheus, _) = serve(|query| match query {
+            query if query.contains("partitions_owned") => Vec::new(),
+            _ => vec![series(&[("pod", WORKERS[0])], 12.0)],
+        })
+        .await;
+        let test = test();
+        let observation = observation(&test);
+        let mut signals = Signals::new(&test, &observation, &prometheus);
+        let growth = json!({"name": "a", "growth": {"signal": "Tasks", "per": "partitions_owned", "maxPercent": 5}});
+        let criterion: soak_api::Criterion = serde_json::from_value(growth).expect("a criterion");
+        let usable = signals.run(&criterion.kind().expect("a kind")).await;
+        let problem = usable.expect("an answer").expect_err("no load");
+        assert!(
+            problem.contains("no series of `partitions_owned`"),
+            "{problem}"
+        );
     }
 
     #[tokio::test]
