@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use soak_api::HealthBreach;
 
-use super::{Draft, chaos};
+use super::{Draft, aftermath};
 use crate::facts::PodFact;
 use crate::journal::{Entry, Incarnation, IncarnationId};
 use crate::mutant::Mutant;
@@ -30,7 +30,7 @@ pub(super) fn incarnations(draft: &mut Draft<'_>) {
         let last = there.or_else(|| draft.observed.departed.get(uid)).cloned();
         let (id, at) = (incarnation.id.clone(), draft.now);
         draft.write(Entry::Ended { id, at });
-        if !chaos::ended(draft, &incarnation.id) {
+        if !aftermath::ended(draft, &incarnation.id) {
             unplanned(draft, &incarnation, last.as_ref());
         }
     }

@@ -9,7 +9,7 @@ use soak_api::{
     WorkloadCleanup,
 };
 
-use super::{Draft, Effect, chaos, health, signed};
+use super::{Draft, Effect, aftermath, chaos, health, signed};
 use crate::judge::{self, Looking};
 use crate::mutant::Mutant;
 
@@ -243,7 +243,7 @@ fn looked(draft: &mut Draft<'_>) {
 fn settle(draft: &mut Draft<'_>) {
     absence(draft);
     health::incarnations(draft);
-    chaos::recover(draft);
+    aftermath::recover(draft);
     let Some(began) = draft.before.times.settling else {
         return;
     };
@@ -263,7 +263,7 @@ fn settle(draft: &mut Draft<'_>) {
         draft.look_at(over.max(draft.now + SignedDuration::from_secs(1)));
         return;
     }
-    chaos::close(draft);
+    aftermath::close(draft);
     let now = draft.now;
     draft.status().times.judging = Some(now);
     draft.decision.effect = Effect::None;
@@ -340,7 +340,7 @@ fn clean_up(draft: &mut Draft<'_>) {
 
 /// Sets the outcome, once, and lets the workload be removed.
 pub(super) fn end(draft: &mut Draft<'_>, outcome: SoakOutcome, message: String) {
-    chaos::close(draft);
+    aftermath::close(draft);
     let now = draft.now;
     let status = draft.status();
     status.outcome = Some(outcome);

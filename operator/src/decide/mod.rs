@@ -4,6 +4,7 @@
 //! status to write, the entries to journal before it, and what to do once both are written. Each phase has its part of
 //! the lifecycle below; what chaos and health add to it is in files of their own.
 
+mod aftermath;
 mod chaos;
 mod conditions;
 mod health;
@@ -15,7 +16,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use soak_api::{PendingIntent, Phase, SoakTest, SoakTestStatus};
 
-pub(crate) use chaos::{Answer, LATEST, due, resolve};
+pub(crate) use aftermath::{Answer, resolve};
+pub(crate) use chaos::{LATEST, due};
 pub(crate) use health::describe as describe_breach;
 pub(crate) use lifecycle::LAST_CALL;
 

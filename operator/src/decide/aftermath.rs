@@ -1,0 +1,345 @@
+//! What became of an event that was begun: its result, its recovery, and what nobody wrote down of it. A pending intent
+//! that is found later is resolved and never forgotten.
+
+use jiff::{SignedDuration, Timestamp};
+use soak_api::{EventRecord, EventResult, PendingIntent, Recovering, SoakTest, SoakTestStatus};
+
+use super::chaos::LATEST;
+use super::{Decision, Draft, Effect, health, signed};
+use crate::chaos::{self, Deed};
+use crate::facts::PodFact;
+use crate::journal::{Entry, IncarnationId};
+use crate::mutant::Mutant;
+use crate::reasons::{breach, chaos as reason};
+
+/// How long after it was asked for, or was to be, a crash shows by a restart. One that comes later is not ours.
+const RESTARTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// How many events the status shows, with those that are not yet recovered from.
+const RECENT: usize = 8;
+
+/// What came of carrying out an intent.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    /// It was accepted for the intended pod.
+    Accepted,
+    /// The pod was gone, or its name had passed to another.
+    Gone,
+    /// It was refused, for the reason given.
+    Refused(String),
+    /// Nobody knows: no answer came.
+    Unknown,
+}
+
+/// An intent of an earlier pass, whose result nobody wrote down: done now if its pod still lives and it is not too
+/// late; given up if it is; presumed done if the pod is gone, which proves nothing.
+pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
+    let deed = deed(draft, intent.index);
+    let found = Found::of(draft, &intent, &deed);
+    let latest = if deed.ends_the_pod() {
+        LATEST
+    } else {
+        RESTARTED_WITHIN
+    };
+    let late = draft.now.duration_since(intent.planned_at) > latest;
+    if matches!(found, Found::Ended)
+        && Mutant::TakesAnotherPod.is_on()
+        && let Some(other) = draft.observed.pods.iter().find(|pod| pod.serves())
+    {
+        let (pod, uid) = (other.name.clone(), other.uid.clone());
+        let version = other.version.clone();
+        let intent = PendingIntent { pod, uid, ..intent };
+        draft.status().chaos.pending = Some(intent.clone());
+        draft.decision.effect = Effect::Inject {
+            intent,
+            deed,
+            version,
+            again: true,
+        };
+        return;
+    }
+    if let Found::Untouched { version } = &found
+        && !late
+        && !Mutant::CallsPendingDone.is_on()
+    {
+        // To crash it again might hit the container that came after: whether it did shows by itself.
+        if deed.ends_the_pod() {
+            draft.decision.effect = Effect::Inject {
+                version: version.clone(),
+                intent,
+                deed,
+                again: true,
+            };
+        }
+        draft.look_at(draft.now + SignedDuration::from_secs(1));
+        return;
+    }
+    draft.status().chaos.pending = None;
+    let record = found.resolves(&intent, draft.now, reason::TOO_LATE);
+    draft.announce(
+        true,
+        "ChaosUnproven",
+        format!(
+            "event {} was found pending: {:?}",
+            intent.index, record.result
+        ),
+    );
+    if record.result == EventResult::Presumed {
+        recovers(draft.status(), record);
+    } else if !Mutant::DropsTheIntent.is_on() {
+        keep(draft, record);
+    }
+    draft.look_at(draft.now);
+}
+
+/// What has become of the target of an intent whose result nobody wrote down.
+enum Found {
+    /// It is as it was.
+    Untouched { version: String },
+    /// What was to end has ended.
+    Ended,
+    /// Its container was to end, and its pod is gone: by somebody else.
+    Taken,
+}
+
+impl Found {
+    fn of(draft: &Draft<'_>, intent: &PendingIntent, deed: &Deed) -> Self {
+        match pod_of(draft, &intent.uid) {
+            None if deed.ends_the_pod() => Self::Ended,
+            None => Self::Taken,
+            Some(pod) if !deed.ends_the_pod() && pod.restarts > intent.restarts => Self::Ended,
+            Some(pod) => Self::Untouched {
+                version: pod.version.clone(),
+            },
+        }
+    }
+
+    /// What is known of the intent, if it is not to be carried out any more; `why` it is given up where nothing was done.
+    fn resolves(&self, intent: &PendingIntent, now: Timestamp, why: &str) -> EventRecord {
+        let mut record = record_of(intent);
+        match self {
+            _ if Mutant::CallsPendingDone.is_on() => {
+                record.result = EventResult::Injected;
+                record.injected_at = Some(now);
+            }
+            Self::Untouched { .. } => why.clone_into(&mut record.reason),
+            Self::Taken => reason::POD_GONE.clone_into(&mut record.reason),
+            Self::Ended => {
+                record.result = EventResult::Presumed;
+                reason::UNCONFIRMED.clone_into(&mut record.reason);
+                record.injected_at = Some(intent.decided_at);
+            }
+        }
+        record
+    }
+}
+
+/// Notes which components are back, and which have been away too long.
+pub(super) fn recover(draft: &mut Draft<'_>) {
+    for recovering in std::mem::take(&mut draft.status().chaos.recovering) {
+        recover_from(draft, recovering);
+    }
+}
+
+fn recover_from(draft: &mut Draft<'_>, mut recovering: Recovering) {
+    let event = &mut recovering.event;
+    let deed = deed(draft, event.index);
+    let pod = pod_of(draft, &event.uid);
+    let ended = match pod {
+        None => true,
+        Some(pod) => !deed.ends_the_pod() && pod.restarts > event.restarts,
+    };
+    if event.result == EventResult::Unproven {
+        if pod.is_none() {
+            reason::POD_GONE.clone_into(&mut event.reason);
+            keep(draft, recovering.event);
+            return;
+        }
+        let told = event.injected_at.unwrap_or(event.planned_at);
+        if ended {
+            event.result = EventResult::Injected;
+            proven(draft.status());
+        } else if draft.now >= told + RESTARTED_WITHIN {
+            reason::NO_RESTART.clone_into(&mut event.reason);
+            keep(draft, recovering.event);
+            return;
+        } else {
+            draft.look_at(told + RESTARTED_WITHIN);
+        }
+    }
+    if ended && draft.ready(&event.component) >= draft.desired(&event.component) {
+        event.recovered_at = Some(draft.now);
+        keep(draft, recovering.event);
+        return;
+    }
+    let limit = draft.test.spec.chaos.as_ref();
+    let limit = limit.map(|chaos| &chaos.guard.recovery_timeout);
+    if let Some(limit) = limit.filter(|_| !recovering.overdue) {
+        let since = event.injected_at.unwrap_or(event.planned_at);
+        let overdue_at = since + signed(limit.duration());
+        if draft.now < overdue_at {
+            draft.look_at(overdue_at);
+        } else {
+            recovering.overdue = true;
+            let (component, index) = (event.component.clone(), event.index);
+            let detail = format!("not ready again within {limit} after event {index}");
+            let no_pod = String::new();
+            health::breach(draft, component, no_pod, breach::NOT_RECOVERED, detail);
+        }
+    }
+    draft.status().chaos.recovering.push(recovering);
+}
+
+/// Brings what is begun to an end, because the soak ends: an event without recovery is written down as such.
+pub(super) fn close(draft: &mut Draft<'_>) {
+    if let Some(intent) = draft.status().chaos.pending.take() {
+        let deed = deed(draft, intent.index);
+        let found = Found::of(draft, &intent, &deed);
+        let record = found.resolves(&intent, draft.now, reason::ENDED);
+        keep(draft, record);
+    }
+    for recovering in std::mem::take(&mut draft.status().chaos.recovering) {
+        keep(draft, recovering.event);
+    }
+    draft.status().chaos.next_at = None;
+}
+
+/// The status once the intent's result is known; `None` where nobody knows it, and the next pass has to find out.
+pub(crate) fn resolve(
+    test: &SoakTest,
+    intent: &PendingIntent,
+    deed: &Deed,
+    answer: &Answer,
+    now: Timestamp,
+) -> Option<Decision> {
+    let mut status: SoakTestStatus = test.status.clone().unwrap_or_default();
+    let mut decision = Decision::default();
+    if status.chaos.pending.as_ref() != Some(intent) {
+        return None;
+    }
+    status.chaos.pending = None;
+    let mut record = record_of(intent);
+    match answer {
+        Answer::Accepted => {
+            record.injected_at = Some(now);
+            if now.duration_since(intent.planned_at) > SignedDuration::from_secs(1) {
+                reason::LATE.clone_into(&mut record.reason);
+            }
+            // A container that was told to crash is not yet seen to have done it.
+            record.result = EventResult::Unproven;
+            if deed.ends_the_pod() || Mutant::BelievesTheCrash.is_on() {
+                record.result = EventResult::Injected;
+                proven(&mut status);
+                // The watch will tell as well: said now, it takes no write of its own.
+                let (uid, restarts) = (intent.uid.clone(), intent.restarts);
+                let id = IncarnationId { uid, restarts };
+                decision.journal.push(Entry::Ended { id, at: now });
+            }
+            recovers(&mut status, record);
+        }
+        Answer::Gone | Answer::Refused(_) => {
+            record.result = EventResult::Abandoned;
+            let why = if *answer == Answer::Gone {
+                reason::POD_GONE
+            } else {
+                reason::REFUSED
+            };
+            why.clone_into(&mut record.reason);
+            decision.journal.push(Entry::Event(record.clone()));
+            push_recent(&mut status, record);
+        }
+        Answer::Unknown => return None,
+    }
+    status.presence.seen_at = Some(now);
+    decision.again = std::time::Duration::from_secs(1);
+    decision.status = status;
+    Some(decision)
+}
+
+/// Whether chaos brought about the end of this incarnation, or may have.
+pub(super) fn ended(draft: &Draft<'_>, id: &IncarnationId) -> bool {
+    let chaos = &draft.before.chaos;
+    let recovering = chaos.recovering.iter().map(|one| &one.event);
+    let done = recovering.chain(draft.journal.done());
+    let done = done.map(|event| (event.index, &event.uid, event.restarts));
+    let pending = chaos.pending.iter();
+    pending
+        .map(|intent| (intent.index, &intent.uid, intent.restarts))
+        .chain(done)
+        .filter(|(_, uid, _)| **uid == id.uid)
+        .any(|(index, _, restarts)| {
+            if deed(draft, index).ends_the_pod() {
+                // A container that ends while its pod lives on was not ended by taking the pod.
+                restarts <= id.restarts && pod_of(draft, &id.uid).is_none()
+            } else {
+                restarts == id.restarts
+            }
+        })
+}
+
+/// The pod of that uid, unless it is gone or on its way out.
+fn pod_of<'p>(draft: &'p Draft<'_>, uid: &str) -> Option<&'p PodFact> {
+    let mut pods = draft.observed.pods.iter();
+    pods.find(|pod| pod.uid == uid && !pod.terminating)
+}
+
+/// What the event does; a deletion where its plan is not known, for then it is not done any more.
+fn deed(draft: &Draft<'_>, index: u32) -> Deed {
+    let plan = draft.observed.plan.as_ref();
+    let deed = plan.ok().and_then(|plan| chaos::deed(plan, index));
+    deed.unwrap_or(Deed::Delete {
+        grace_period_seconds: 1,
+    })
+}
+
+fn record_of(intent: &PendingIntent) -> EventRecord {
+    EventRecord {
+        index: intent.index,
+        kind: intent.kind.clone(),
+        component: intent.component.clone(),
+        pod: intent.pod.clone(),
+        uid: intent.uid.clone(),
+        restarts: intent.restarts,
+        planned_at: intent.planned_at,
+        injected_at: None,
+        recovered_at: None,
+        result: EventResult::Abandoned,
+        reason: String::new(),
+    }
+}
+
+/// Writes the event into the journal and shows it in the status.
+pub(super) fn keep(draft: &mut Draft<'_>, record: EventRecord) {
+    if !Mutant::ForgetsTheJournal.is_on() {
+        draft.write(Entry::Event(record.clone()));
+    }
+    push_recent(draft.status(), record);
+}
+
+fn push_recent(status: &mut SoakTestStatus, record: EventRecord) {
+    status.chaos.recent.push(record);
+    trim(status);
+}
+
+/// The event was done, and its component has to come back.
+fn recovers(status: &mut SoakTestStatus, event: EventRecord) {
+    let overdue = false;
+    status.chaos.recovering.push(Recovering { event, overdue });
+    trim(status);
+}
+
+fn trim(status: &mut SoakTestStatus) {
+    let shown = RECENT.saturating_sub(status.chaos.recovering.len());
+    let recent = &mut status.chaos.recent;
+    recent.drain(..recent.len().saturating_sub(shown));
+}
+
+/// One more event is proven.
+fn proven(status: &mut SoakTestStatus) {
+    status.chaos.injected += 1;
+    status.chaos.summary = summary(status.chaos.injected, status.chaos.planned);
+}
+
+pub(super) fn summary(injected: u32, planned: u32) -> String {
+    format!("{injected}/{planned}")
+}
