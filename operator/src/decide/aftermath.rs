@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use soak_api::{EventRecord, EventResult, PendingIntent, Recovering, SoakTest, SoakTestStatus};
 
 use super::chaos::LATEST;
-use super::{Decision, Draft, Effect, health, signed};
+use super::{Announcement, Decision, Draft, Effect, health, signed};
 use crate::chaos::{self, Deed};
 use crate::facts::PodFact;
 use crate::journal::{Entry, IncarnationId};
@@ -239,12 +239,16 @@ pub(crate) fn resolve(
         }
         Answer::Gone | Answer::Refused(_) => {
             record.result = EventResult::Abandoned;
-            let why = if *answer == Answer::Gone {
-                reason::POD_GONE
+            if let Answer::Refused(why) = answer {
+                reason::REFUSED.clone_into(&mut record.reason);
+                decision.announcements.push(Announcement {
+                    warning: true,
+                    reason: "ChaosRefused",
+                    note: format!("event {} was refused: {why}", intent.index),
+                });
             } else {
-                reason::REFUSED
-            };
-            why.clone_into(&mut record.reason);
+                reason::POD_GONE.clone_into(&mut record.reason);
+            }
             decision.journal.push(Entry::Event(record.clone()));
             push_recent(&mut status, record);
         }

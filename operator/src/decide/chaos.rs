@@ -6,11 +6,11 @@
 use jiff::{SignedDuration, Timestamp};
 use soak_api::{
     Chaos, ChaosEvent, ChaosKind, EventRecord, EventResult, PendingIntent, Phase, Plan,
-    PlannedEvent, SoakOutcome, SoakTestStatus,
+    PlannedEvent, SoakTestStatus,
 };
 
 use super::aftermath::{keep, recover, settle_intent, summary};
-use super::{Draft, Effect, lifecycle, signed};
+use super::{Draft, Effect, signed};
 use crate::chaos;
 use crate::facts::PodFact;
 use crate::mutant::Mutant;
@@ -22,23 +22,16 @@ pub(crate) const LATEST: SignedDuration = SignedDuration::from_secs(10);
 /// How many events a component may be recovering from at once, where they may overlap.
 const MOST_AT_ONCE: usize = 8;
 
-/// Counts the plan as the window begins; `false` if there is none to be had, which ends the soak.
-pub(super) fn start(draft: &mut Draft<'_>) -> bool {
-    match &draft.observed.plan {
-        Ok(plan) => {
-            let (began, plan) = (draft.now, plan.clone());
-            let status = &mut draft.decision.status.chaos;
-            status.planned = u32::try_from(plan.events().len()).unwrap_or(u32::MAX);
-            status.next_at = plan.events().first().map(|event| began + signed(event.at));
-            status.summary = summary(status.injected, status.planned);
-            true
-        }
-        Err(error) => {
-            let message = format!("Inconclusive: {error}");
-            lifecycle::end(draft, SoakOutcome::Inconclusive, message);
-            false
-        }
-    }
+/// Counts the plan as the window begins.
+pub(super) fn start(draft: &mut Draft<'_>) {
+    let Ok(plan) = draft.observed.plan.clone() else {
+        return;
+    };
+    let began = draft.now;
+    let status = &mut draft.decision.status.chaos;
+    status.planned = u32::try_from(plan.events().len()).unwrap_or(u32::MAX);
+    status.next_at = plan.events().first().map(|event| began + signed(event.at));
+    status.summary = summary(status.injected, status.planned);
 }
 
 /// Resolves what is begun and begins what is due, one event a pass.

@@ -47,7 +47,7 @@ fn running(phase: Phase) -> bool {
     phase < Phase::CleaningUp && phase != Phase::Pending
 }
 
-/// Abort, the deadline and a journal that cannot be believed end a soak in any phase.
+/// Abort, the deadline, and a journal or a plan that cannot be read end a soak in any phase.
 fn ended_early(draft: &mut Draft<'_>) -> bool {
     if draft.test.spec.abort {
         end(
@@ -57,12 +57,12 @@ fn ended_early(draft: &mut Draft<'_>) -> bool {
         );
         return true;
     }
-    if let Err(error) = &draft.observed.journal {
-        end(
-            draft,
-            SoakOutcome::Inconclusive,
-            format!("Inconclusive: {error}"),
-        );
+    let journal = draft.observed.journal.as_ref().err();
+    let plan = draft.observed.plan.as_ref().err();
+    let unreadable = journal.map(ToString::to_string);
+    if let Some(error) = unreadable.or_else(|| plan.map(ToString::to_string)) {
+        let message = format!("Inconclusive: {error}");
+        end(draft, SoakOutcome::Inconclusive, message);
         return true;
     }
     let Some(deadline) = draft.before.deadline_at else {
@@ -165,9 +165,7 @@ fn warm_up(draft: &mut Draft<'_>) {
     }
     let now = draft.now;
     draft.status().times.soaking = Some(now);
-    if !chaos::start(draft) {
-        return;
-    }
+    chaos::start(draft);
     enter(draft, Phase::Soaking, "the judged window has begun");
 }
 
@@ -188,11 +186,6 @@ fn soak(draft: &mut Draft<'_>) {
             draft.announce(true, "FailedFast", message.clone());
             settling(draft, message);
         }
-        return;
-    }
-    if let Err(error) = &draft.observed.plan {
-        let message = format!("Inconclusive: {error}");
-        end(draft, SoakOutcome::Inconclusive, message);
         return;
     }
     chaos::step(draft, over);

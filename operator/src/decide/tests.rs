@@ -519,6 +519,43 @@ fn a_torn_journal_is_inconclusive() {
 }
 
 #[test]
+fn a_plan_by_rules_that_nobody_knows_any_more_is_inconclusive_and_nothing_is_hit_by_it() {
+    let mut world = World::new(6, Trouble::default(), soaktest(|_| {}));
+    world.run_until(Phase::Soaking);
+    let kills = world.kills.len();
+    world.test.status.as_mut().expect("a status").plan_version = Some(2);
+    world.run();
+    let status = world.status();
+    assert_eq!(status.outcome, Some(SoakOutcome::Inconclusive));
+    assert!(status.message.contains("version 2"), "{}", status.message);
+    assert_eq!(world.kills.len(), kills);
+}
+
+#[test]
+fn a_refusal_is_told_in_the_words_in_which_it_came() {
+    let mut world = World::new(1, Trouble::default(), soaktest(|_| {}));
+    world.run_until(Phase::Soaking);
+    while world.status().chaos.pending.is_none() {
+        let observed = world.observe();
+        let decision = decide(&world.test, &observed, world.now);
+        assert!(world.record(&decision));
+        world.now += SignedDuration::from_secs(1);
+    }
+    let intent = world.status().chaos.pending.clone().expect("just seen");
+    let answer = Answer::Refused("needs 3 healthy pods".to_owned());
+    let decision = resolve(&world.test, &intent, &Deed::Evict, &answer, world.now);
+    let decision = decision.expect("a result");
+    assert_eq!(decision.status.chaos.recent[0].reason, "Refused");
+    let [told] = decision.announcements.as_slice() else {
+        panic!("{:?}", decision.announcements);
+    };
+    assert_eq!(
+        (told.reason, told.note.as_str()),
+        ("ChaosRefused", "event 0 was refused: needs 3 healthy pods")
+    );
+}
+
+#[test]
 fn abort_ends_a_soak_in_every_phase() {
     for phase in [
         Phase::Deploying,
