@@ -41,6 +41,9 @@ pub enum PlanError {
         known = Plan::VERSION
     )]
     UnknownVersion(u32),
+    /// Nobody could follow it, and keeping it would take the operator's memory.
+    #[error("the plan would hold more than {most} events: lengthen the interval or every, or set maxEvents", most = Plan::MOST)]
+    TooMany,
     /// Admission should have refused it.
     #[error(transparent)]
     InvalidChaos(#[from] InvalidChaos),
@@ -49,6 +52,9 @@ pub enum PlanError {
 impl Plan {
     /// The rules by which a seed becomes a plan today.
     pub const VERSION: u32 = 1;
+
+    /// The most events that a plan may hold: one a second for a day.
+    pub const MOST: usize = 86_400;
 
     /// The events due within `duration`. The first comes one draw of the interval, or one `every`, after
     /// `guard.startAfter`.
@@ -69,6 +75,9 @@ impl Plan {
         let mut events = drawn(seed, chaos, millis(duration));
         for (entry, event) in chaos.events.iter().enumerate() {
             events.extend(at_a_cadence(seed, chaos, entry, event, millis(duration)));
+            if events.len() > Self::MOST {
+                return Err(PlanError::TooMany);
+            }
         }
         // Stable: what is due at the same instant stays in this order.
         events.sort_by_key(|event| event.at);
@@ -108,7 +117,8 @@ fn drawn(seed: i64, chaos: &Chaos, end: u64) -> Vec<PlannedEvent> {
     let mut left: Vec<Option<u32>> = chaos.events.iter().map(|event| event.max_events).collect();
     let mut at = millis(chaos.guard.start_after.duration());
     let mut events = Vec::new();
-    for index in 0.. {
+    // One more than are allowed tells that there are too many.
+    for index in 0..=u32::try_from(Plan::MOST).unwrap_or(u32::MAX) {
         let weight = |entry: usize, left: &[Option<u32>]| {
             let event = &chaos.events[entry];
             let out = event.every.is_some() || left[entry] == Some(0);
@@ -161,6 +171,7 @@ fn at_a_cadence(
     (0..most)
         .map(|count| (count, first + u64::from(count) * every))
         .take_while(|(_, at)| *at < end)
+        .take(Plan::MOST + 1)
         .map(|(count, at)| PlannedEvent {
             index: count,
             at: Duration::from_millis(at),
@@ -327,6 +338,19 @@ mod tests {
             1_060,
         );
         assert_eq!(cadence.events().len(), 6);
+    }
+
+    #[test]
+    fn a_plan_that_nobody_could_follow_is_refused() {
+        let refused = |chaos: &Chaos| Plan::new(1, 1, chaos, Duration::from_secs(400_000));
+        let drawn = chaos(1, 1, vec![kill(1)]);
+        assert_eq!(refused(&drawn), Err(PlanError::TooMany));
+        let cadence = Chaos {
+            interval: None,
+            ..chaos(1, 1, vec![every(1, kill(1))])
+        };
+        assert_eq!(refused(&cadence), Err(PlanError::TooMany));
+        assert!(refused(&chaos(5, 5, vec![kill(1)])).is_ok());
     }
 
     fn anything() -> impl Strategy<Value = Chaos> {

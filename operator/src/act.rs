@@ -98,11 +98,11 @@ async fn inject(
 ) -> Result<Done, Error> {
     let pods: Api<Pod> = ctx.api(test);
     let mut answer = Answer::Unknown;
-    // Nothing is done by a process that was stopped after it had decided: the next pass gives the event up.
-    if too_late(&intent, ctx) {
-        return Ok(Done::Nothing);
-    }
     for _ in 0..TRIES {
+        // A process that was stopped in between does nothing more: the next pass finds out what became of it.
+        if !in_time(&intent, ctx) {
+            return Ok(Done::Nothing);
+        }
         let (once, changed) = match &deed {
             Deed::Delete {
                 grace_period_seconds,
@@ -206,10 +206,11 @@ fn over_budget(status: &Status) -> bool {
             .any(|cause| cause.reason == "DisruptionBudget")
 }
 
-/// Whether a process that was stopped has missed the instant.
-fn too_late(intent: &PendingIntent, ctx: &Context) -> bool {
-    let late = ctx.now().duration_since(intent.planned_at);
-    late > LATEST && !Mutant::MakesUpForMissed.is_on()
+/// Whether the instant has not been missed, and this operator leads.
+fn in_time(intent: &PendingIntent, ctx: &Context) -> bool {
+    let late = ctx.now().duration_since(intent.planned_at) > LATEST;
+    let leads = ctx.leadership.may_act() || Mutant::IgnoresTheLease.is_on();
+    leads && (!late || Mutant::MakesUpForMissed.is_on())
 }
 
 /// Asks the process to crash, if the container is still the one that was meant. Its address is read anew, for it may have
@@ -231,9 +232,8 @@ async fn crash(
         fact.uid == intent.uid && fact.restarts == intent.restarts && fact.serves()
     });
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
-    let still = ctx.leadership.may_act() && !too_late(intent, ctx);
     match address {
-        Some(_) if !still => Answer::Unknown,
+        Some(_) if !in_time(intent, ctx) => Answer::Unknown,
         Some(address) if meant => ctx.outside.crash(&address, &intent.pod, endpoint).await,
         _ => Answer::Gone,
     }
@@ -247,7 +247,15 @@ async fn changed(pods: &Api<Pod>, intent: &PendingIntent, again: bool) -> (Answe
     let same = found.filter(|pod| pod.uid().as_ref() == Some(&intent.uid));
     match same {
         Some(pod) if pod.metadata.deletion_timestamp.is_none() => {
-            (Answer::Unknown, pod.resource_version())
+            let meant = PodFact::of(&pod).is_some_and(|(_, fact)| {
+                fact.serves() && !fact.protected && fact.restarts == intent.restarts
+            });
+            if meant {
+                (Answer::Unknown, pod.resource_version())
+            } else {
+                let why = "the pod is not what it was when it was chosen";
+                (Answer::Refused(why.to_owned()), None)
+            }
         }
         _ if again => (Answer::Unknown, None),
         _ => (Answer::Gone, None),

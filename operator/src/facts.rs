@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{Stream, StreamExt};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
@@ -14,6 +14,10 @@ use soak_api::{COMPONENT, PROTECT, SOAK_TEST, SoakTest};
 
 /// The facts of one pod that decisions are made on.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact by itself, true or not whatever the others are"
+)]
 pub(crate) struct PodFact {
     pub(crate) name: String,
     pub(crate) uid: String,
@@ -30,6 +34,10 @@ pub(crate) struct PodFact {
     pub(crate) node: String,
     /// Why its container last ended, such as `OOMKilled` or `Error`, and its exit code.
     pub(crate) last_end: Option<(String, i32)>,
+    /// When that was.
+    pub(crate) ended_at: Option<Timestamp>,
+    /// Its container has ended, and the next has not been made yet: it has just ended, or is put off for a while.
+    pub(crate) stopped: bool,
     /// Why its container does not run, such as `ImagePullBackOff`, and the image or message.
     pub(crate) waiting: Option<(String, String)>,
     /// Why Kubernetes itself took it away, such as `EvictionByEvictionAPI`; `Evicted` for a kubelet's eviction.
@@ -40,6 +48,15 @@ impl PodFact {
     /// Ready and not on its way out.
     pub(crate) fn serves(&self) -> bool {
         self.ready && !self.terminating
+    }
+
+    /// How often the container that ended last had been restarted; `None` where none has.
+    pub(crate) fn last_ended(&self) -> Option<u32> {
+        if self.stopped {
+            Some(self.restarts)
+        } else {
+            self.restarts.checked_sub(1)
+        }
     }
 
     pub(crate) fn of(pod: &Pod) -> Option<(SoakTestKey, Self)> {
@@ -81,6 +98,8 @@ impl PodFact {
                 .and_then(|s| s.node_name.clone())
                 .unwrap_or_default(),
             last_end: container.and_then(last_end),
+            ended_at: container.and_then(ended_at),
+            stopped: container.is_some_and(stopped),
             waiting: container.and_then(waiting),
             disruption,
         };
@@ -99,14 +118,28 @@ fn started_at(container: &ContainerStatus) -> Option<Timestamp> {
         .map(|t| t.0)
 }
 
+/// How the container last ended: as it is, or the one before it.
+fn terminated(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    let states = [&container.state, &container.last_state];
+    let mut ended = states.into_iter().flatten();
+    ended.find_map(|state| state.terminated.as_ref())
+}
+
 fn last_end(container: &ContainerStatus) -> Option<(String, i32)> {
-    let ended = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| {
-        state
-            .as_ref()
-            .and_then(|s| s.terminated.as_ref())
-            .map(|t| (t.reason.clone().unwrap_or_default(), t.exit_code))
+    terminated(container).map(|end| (end.reason.clone().unwrap_or_default(), end.exit_code))
+}
+
+fn stopped(container: &ContainerStatus) -> bool {
+    let state = container.state.as_ref();
+    let put_off = |state: &ContainerState| {
+        let reason = state.waiting.as_ref()?.reason.as_deref()?;
+        Some(reason == "CrashLoopBackOff")
     };
-    ended(&container.state).or_else(|| ended(&container.last_state))
+    state.is_some_and(|state| state.terminated.is_some() || put_off(state) == Some(true))
+}
+
+fn ended_at(container: &ContainerStatus) -> Option<Timestamp> {
+    terminated(container)?.finished_at.as_ref().map(|at| at.0)
 }
 
 fn waiting(container: &ContainerStatus) -> Option<(String, String)> {

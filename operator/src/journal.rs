@@ -167,9 +167,9 @@ impl Journal {
 
     /// The events that were carried out, or may have been.
     pub(crate) fn done(&self) -> impl Iterator<Item = &EventRecord> {
-        self.events
-            .values()
-            .filter(|event| matches!(event.result, EventResult::Injected | EventResult::Presumed))
+        let undone = |result| matches!(result, EventResult::Skipped | EventResult::Abandoned);
+        let events = self.events.values();
+        events.filter(move |event| !undone(event.result))
     }
 
     /// Whether the same thing has been noted before, at whatever instant.

@@ -11,7 +11,12 @@ use crate::workload;
 /// The way there.
 pub(crate) enum Outside {
     /// Over the network.
-    Network(reqwest::Client),
+    Network {
+        /// For Prometheus.
+        http: reqwest::Client,
+        /// For the pods of a workload.
+        pods: reqwest::Client,
+    },
     /// Into a model of it.
     #[cfg(test)]
     Model(std::sync::Arc<crate::simulation::Model>),
@@ -21,7 +26,7 @@ impl Outside {
     /// The Prometheus at `url`; nothing is asked yet.
     pub(crate) fn prometheus(&self, url: &str) -> Result<Prometheus, Error> {
         match self {
-            Self::Network(http) => Prometheus::open(url, http),
+            Self::Network { http, .. } => Prometheus::open(url, http),
             #[cfg(test)]
             Self::Model(model) => Ok(Prometheus::modelled(url, model.clone())),
         }
@@ -30,7 +35,7 @@ impl Outside {
     /// Tells the workload to finish what it has and to start nothing new; asking twice changes nothing.
     pub(crate) async fn drain(&self, test: &SoakTest) -> Result<(), String> {
         match self {
-            Self::Network(_) => workload::drain(test).await.map_err(|e| e.to_string()),
+            Self::Network { .. } => workload::drain(test).await.map_err(|e| e.to_string()),
             #[cfg(test)]
             Self::Model(model) => model.drain().await,
         }
@@ -40,11 +45,22 @@ impl Outside {
     /// accepted like an answer does: whether the process did crash is shown by its container.
     pub(crate) async fn crash(&self, address: &str, pod: &str, endpoint: &CrashEndpoint) -> Answer {
         match self {
-            Self::Network(http) => ask_to_crash(http, address, pod, endpoint).await,
+            Self::Network { pods, .. } => ask_to_crash(pods, address, pod, endpoint).await,
             #[cfg(test)]
             Self::Model(model) => model.crash(pod).await,
         }
     }
+}
+
+/// The client that asks pods: what one of them answers leads nowhere else.
+pub(crate) fn pod_client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .tls_certs_only([])
+        .connect_timeout(Duration::from_secs(1))
+        .timeout(Duration::from_secs(3))
+        .build()
 }
 
 async fn ask_to_crash(
@@ -60,8 +76,7 @@ async fn ask_to_crash(
         address.to_owned()
     };
     let url = format!("http://{host}:{port}{path}?pod={pod}");
-    let asked = http.post(url).timeout(Duration::from_secs(3)).send().await;
-    match asked {
+    match http.post(url).send().await {
         Ok(response) if response.status().is_success() => Answer::Accepted,
         Ok(response) => Answer::Refused(format!("{path} answered {}", response.status())),
         Err(error) if error.is_connect() || error.is_builder() => {

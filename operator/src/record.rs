@@ -20,6 +20,9 @@ const CHUNK_BYTES: u32 = 256 * 1024;
 /// The newest entries stay in the status until they are so long: a kill has some 350 bytes.
 const TAIL_BYTES: usize = 1_024;
 
+/// And no longer than this, where they cannot be written.
+const MOST_TAIL_BYTES: usize = 4_000;
+
 /// Something that is written down, with the SoakTest as it was written.
 #[derive(Debug)]
 pub(crate) struct Persisted<T> {
@@ -76,7 +79,12 @@ pub(crate) async fn record(
         let written = Arc::new(written);
         ctx.remember(test, |memory| {
             memory.written = Some(written.clone());
-            memory.journal = longer.or(memory.journal.take());
+            // The verdict is on what is written, and not on what this process remembers.
+            let judges = written
+                .status
+                .as_ref()
+                .is_some_and(|s| s.phase == Phase::Judging);
+            memory.journal = longer.or(memory.journal.take()).filter(|_| !judges);
         });
         written
     };
@@ -129,10 +137,26 @@ async fn append(
     let mut longer = status.journal.clone();
     longer.tail.push_str(&journal::encode_all(entries));
     longer.entries += u32::try_from(entries.len()).unwrap_or(u32::MAX);
-    if longer.tail.len() > TAIL_BYTES || status.phase >= Phase::Judging {
-        longer = written(test, &longer, ctx).await?;
+    if longer.tail.len() <= TAIL_BYTES && status.phase < Phase::Judging {
+        return Ok(longer);
     }
-    Ok(longer)
+    match written(test, &longer, ctx).await {
+        Err(Error::Kube(_, cause)) if is_final(&cause) => {
+            // A ConfigMap of that name that is not ours, a quota, a permission taken away: the soak must end all the same.
+            tracing::warn!(soaktest = test.name_any(), error = %cause, "the journal cannot be written");
+            if longer.tail.len() > MOST_TAIL_BYTES {
+                // Fewer entries than the status counts: whoever reads it knows that it is torn.
+                longer.tail.clone_from(&status.journal.tail);
+            }
+            Ok(longer)
+        }
+        other => other,
+    }
+}
+
+/// Whether the API server would say the same again.
+fn is_final(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if (400..500).contains(&status.code) && !matches!(status.code, 408 | 429))
 }
 
 /// Writes the tail as a batch into the last chunk, or into another where that is full.

@@ -17,7 +17,7 @@ use crate::controller;
 use crate::facts::PodFacts;
 use crate::lease::Keeper;
 use crate::metrics::Metrics;
-use crate::outside::Outside;
+use crate::outside::{Outside, pod_client};
 use crate::prometheus;
 use crate::server::{Readiness, serve};
 use crate::workload::Images;
@@ -97,6 +97,7 @@ async fn look_after_soaktests(
     // Each start is another one: a gap between two of them is time in which nobody was there.
     let identity = format!("{}/{}", config.pod_name, Timestamp::now().as_millisecond());
     let http = prometheus::http_client().context("failed to make an HTTP client")?;
+    let pods = pod_client().context("failed to make a client for pods")?;
     let images = Images {
         worker: config.sim_worker_image.clone(),
         producer: config.sim_producer_image.clone(),
@@ -124,7 +125,10 @@ async fn look_after_soaktests(
             metrics.clone(),
             leadership.clone(),
             Clock::default(),
-            Outside::Network(http.clone()),
+            Outside::Network {
+                http: http.clone(),
+                pods: pods.clone(),
+            },
         );
         controller::run(
             watching.clone(),

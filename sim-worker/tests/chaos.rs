@@ -308,7 +308,8 @@ async fn orphaned_pull_loops_leak_and_a_clean_worker_comes_back_to_base() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_crashes_when_asked_to_by_its_own_name_only() {
     let nats = NatsServer::start();
-    let mut pod = Pod::start(&nats, "worker-0", &[], "none");
+    let producer = Producer::start(&nats, 1.0);
+    let mut pod = Pod::start(&nats, "worker-0", &[], "None");
     let ready = || async { is_ready(pod.addr) };
     eventually("it is ready", Duration::from_secs(120), ready).await;
     let refusal = ask("POST", pod.addr, "/debug/crash?pod=worker-1").expect("an answer");
@@ -318,6 +319,7 @@ async fn a_worker_crashes_when_asked_to_by_its_own_name_only() {
     assert!(answer.is_none_or(|answer| answer.is_empty()));
     let end = pod.child.wait().expect("it ends");
     assert_eq!(end.signal(), Some(6), "SIGABRT: {end:?}");
+    producer.stop().await;
 }
 
 /// Tasks of each survivor before a worker was restarted twice and after, both in steady state.

@@ -1,6 +1,8 @@
 //! leaderKill: podKill of whoever leads.
 
-use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
@@ -45,9 +47,13 @@ pub(crate) async fn find(
 async fn by_lease(name: &str, test: &SoakTest, ctx: &Context) -> Result<String, String> {
     let leases: Api<Lease> = ctx.api(test);
     let lease = leases.get_opt(name).await.map_err(|e| e.to_string())?;
-    let holder = lease
-        .and_then(|lease| lease.spec?.holder_identity)
-        .filter(|holder| !holder.is_empty())
+    let spec = lease.and_then(|lease| lease.spec).unwrap_or_default();
+    let lasts = i64::from(spec.lease_duration_seconds.unwrap_or(0));
+    let renewed = spec.renew_time.map(|at| at.0);
+    let over = |at: Timestamp| lasts > 0 && at + SignedDuration::from_secs(lasts) < ctx.now();
+    let holder = spec.holder_identity.filter(|holder| !holder.is_empty());
+    let holder = holder
+        .filter(|_| !renewed.is_some_and(over))
         .ok_or_else(|| format!("nobody holds the Lease {name}"))?;
     let pod = holder.split('_').next().unwrap_or_default();
     Ok(pod.to_owned())
@@ -98,7 +104,8 @@ async fn by_query(
 }
 
 /// The only one, or why there is none.
-fn only(mut found: impl Iterator<Item = String>, by: &str) -> Result<String, String> {
+fn only(found: impl Iterator<Item = String>, by: &str) -> Result<String, String> {
+    let mut found = found.collect::<BTreeSet<_>>().into_iter();
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one),
         (None, _) => Err(format!("no pod leads by {by}")),

@@ -15,6 +15,9 @@ use crate::reasons::{breach, chaos as reason};
 /// How long after it was asked for, or was to be, a crash shows by a restart. One that comes later is not ours.
 const RESTARTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
+/// Clocks of nodes differ, and say the end of a container in whole seconds.
+const CLOCKS: SignedDuration = SignedDuration::from_secs(10);
+
 /// How many events the status shows, with those that are not yet recovered from.
 const RECENT: usize = 8;
 
@@ -58,8 +61,11 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
         };
         return;
     }
+    let wanted =
+        !draft.test.spec.suspend && pod_of(draft, &intent.uid).is_some_and(|pod| !pod.protected);
     if let Found::Untouched { version } = &found
         && !late
+        && (wanted || !deed.ends_the_pod())
         && !Mutant::CallsPendingDone.is_on()
     {
         // To crash it again might hit the container that came after: whether it did shows by itself.
@@ -98,19 +104,20 @@ enum Found {
     Untouched { version: String },
     /// What was to end has ended.
     Ended,
-    /// Its container was to end, and its pod is gone: by somebody else.
+    /// Something else came first: of a container that was to end its pod is gone, or the container ended by itself.
     Taken,
 }
 
 impl Found {
     fn of(draft: &Draft<'_>, intent: &PendingIntent, deed: &Deed) -> Self {
-        match pod_of(draft, &intent.uid) {
+        let (pod, told) = (pod_of(draft, &intent.uid), intent.decided_at);
+        match pod {
             None if deed.ends_the_pod() => Self::Ended,
-            None => Self::Taken,
-            Some(pod) if !deed.ends_the_pod() && pod.restarts > intent.restarts => Self::Ended,
-            Some(pod) => Self::Untouched {
+            Some(pod) if !deed.ends_the_pod() && crashed(pod, intent.restarts, told) => Self::Ended,
+            Some(pod) if pod.restarts == intent.restarts && !pod.stopped => Self::Untouched {
                 version: pod.version.clone(),
             },
+            _ => Self::Taken,
         }
     }
 
@@ -156,7 +163,7 @@ fn recover_from(draft: &mut Draft<'_>, mut recovering: Recovering) {
             return;
         }
         let told = event.injected_at.unwrap_or(event.planned_at);
-        if ended {
+        if pod.is_some_and(|pod| crashed(pod, event.restarts, told)) {
             event.result = EventResult::Injected;
             proven(draft.status());
         } else if draft.now >= told + RESTARTED_WITHIN {
@@ -264,21 +271,45 @@ pub(crate) fn resolve(
 pub(super) fn ended(draft: &Draft<'_>, id: &IncarnationId) -> bool {
     let chaos = &draft.before.chaos;
     let recovering = chaos.recovering.iter().map(|one| &one.event);
-    let done = recovering.chain(draft.journal.done());
-    let done = done.map(|event| (event.index, &event.uid, event.restarts));
+    let done = recovering.chain(draft.journal.done()).map(|event| {
+        let told = event.injected_at.unwrap_or(event.planned_at);
+        (event.index, &event.uid, event.restarts, told)
+    });
     let pending = chaos.pending.iter();
+    let pod = pod_of(draft, &id.uid);
     pending
-        .map(|intent| (intent.index, &intent.uid, intent.restarts))
+        .map(|intent| {
+            (
+                intent.index,
+                &intent.uid,
+                intent.restarts,
+                intent.decided_at,
+            )
+        })
         .chain(done)
-        .filter(|(_, uid, _)| **uid == id.uid)
-        .any(|(index, _, restarts)| {
-            if deed(draft, index).ends_the_pod() {
-                // A container that ends while its pod lives on was not ended by taking the pod.
-                restarts <= id.restarts && pod_of(draft, &id.uid).is_none()
-            } else {
-                restarts == id.restarts
+        .filter(|(_, uid, ..)| **uid == id.uid)
+        .any(|(index, _, restarts, told)| match pod {
+            // A crash takes no pod, and taking a pod ends no container in one that lives on.
+            None => deed(draft, index).ends_the_pod() && restarts <= id.restarts,
+            Some(pod) => {
+                let crash = !deed(draft, index).ends_the_pod();
+                crash && restarts == id.restarts && crashed(pod, restarts, told)
             }
         })
+}
+
+/// Whether the container that was told to crash did so: it has ended, in time, and not for want of memory. Of a container
+/// that is not the last to have ended nothing more is known than that it did.
+fn crashed(pod: &PodFact, restarts: u32, told: Timestamp) -> bool {
+    match pod.last_ended() {
+        Some(last) if last == restarts => {
+            let of_memory = |end: &(String, i32)| end.0 == breach::OOM_KILLED;
+            let in_time = |at: Timestamp| at >= told - CLOCKS && at <= told + RESTARTED_WITHIN;
+            pod.ended_at.is_none_or(in_time) && !pod.last_end.as_ref().is_some_and(of_memory)
+        }
+        Some(last) => last > restarts,
+        None => false,
+    }
 }
 
 /// The pod of that uid, unless it is gone or on its way out.

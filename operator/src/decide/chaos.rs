@@ -86,6 +86,8 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
                 version,
                 again: false,
             };
+            // Where no answer comes, it may still be in time.
+            draft.look_at(draft.now + SignedDuration::from_secs(1));
         }
         Err(reason) => {
             let why = match &draft.observed.leader {
@@ -183,7 +185,9 @@ impl Due<'_> {
         let least = self.entry.and_then(|entry| entry.min_age.as_ref());
         let least = least.map_or(SignedDuration::ZERO, |age| signed(age.duration()));
         let mut candidates = serving;
-        candidates.retain(|pod| draft.now.duration_since(pod.created_at) >= least);
+        // A container that was restarted is as young as a new pod.
+        let born = |pod: &PodFact| pod.started_at.unwrap_or(pod.created_at);
+        candidates.retain(|pod| draft.now.duration_since(born(pod)) >= least);
         if candidates.is_empty() {
             return Err(reason::TOO_YOUNG);
         }

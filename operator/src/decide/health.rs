@@ -22,7 +22,10 @@ pub(super) fn incarnations(draft: &mut Draft<'_>) {
         let uid = &incarnation.id.uid;
         let there = draft.observed.pods.iter().find(|pod| pod.uid == *uid);
         let goes_on = |pod: &PodFact| {
-            !pod.terminating && pod.restarts <= incarnation.id.restarts && pod.disruption.is_none()
+            let over = pod
+                .last_ended()
+                .is_some_and(|last| last >= incarnation.id.restarts);
+            !pod.terminating && !over && pod.disruption.is_none()
         };
         if there.is_some_and(goes_on) {
             continue;
@@ -39,44 +42,51 @@ pub(super) fn incarnations(draft: &mut Draft<'_>) {
         .pods
         .iter()
         .filter(|pod| !pod.terminating && worth_writing(pod, draft.now))
-        .filter_map(|pod| Some((incarnation(pod)?, pod.clone())))
-        .filter(|(incarnation, _)| !draft.journal.incarnations.contains_key(&incarnation.id))
+        .filter_map(incarnation)
+        .filter(|incarnation| !draft.journal.incarnations.contains_key(&incarnation.id))
         .collect();
-    for (incarnation, pod) in started {
-        unseen_end(draft, &incarnation, &pod);
+    for incarnation in started {
         draft.write(Entry::Started(incarnation));
     }
-    let unknown: Vec<_> = draft
-        .observed
-        .departed
-        .values()
-        .filter(|pod| came_meanwhile(draft, pod))
-        .filter_map(|pod| Some((incarnation(pod)?, pod.clone())))
-        .filter(|(incarnation, _)| !known(draft, &incarnation.id.uid))
-        .collect();
-    for (incarnation, pod) in unknown {
+    for (incarnation, pod) in unseen(draft) {
         unplanned(draft, &incarnation, Some(&pod));
     }
 }
 
+/// The containers that started and ended before their start was written down, and not by chaos.
+fn unseen(draft: &Draft<'_>) -> Vec<(Incarnation, PodFact)> {
+    let living = draft.observed.pods.iter();
+    let living = living.filter_map(|pod| Some((pod, pod.last_ended()?)));
+    let departed = draft.observed.departed.values();
+    let departed = departed
+        .filter(|pod| pod.started_at.is_some() || pod.last_end.is_some())
+        .map(|pod| (pod, pod.restarts));
+    living
+        .chain(departed)
+        .map(|(pod, restarts)| {
+            let unseen = Incarnation {
+                component: pod.component.clone(),
+                pod: pod.name.clone(),
+                id: IncarnationId {
+                    uid: pod.uid.clone(),
+                    restarts,
+                },
+                started_at: pod.started_at.unwrap_or(pod.created_at),
+            };
+            (unseen, pod)
+        })
+        .filter(|(unseen, pod)| came_meanwhile(draft, pod) || follows(draft, &unseen.id))
+        .filter(|(unseen, _)| !draft.journal.incarnations.contains_key(&unseen.id))
+        .filter(|(unseen, _)| !aftermath::ended(draft, &unseen.id))
+        .map(|(unseen, pod)| (unseen, pod.clone()))
+        .collect()
+}
+
 /// A start is written down together with what it leads to, being ready: of a pod that has not got there nothing is lost
-/// meanwhile, see [`unseen_end`].
+/// meanwhile, see [`unseen`].
 fn worth_writing(pod: &PodFact, now: Timestamp) -> bool {
     let waits = |started: Timestamp| now.duration_since(started) < READY_WITHIN;
     pod.ready || pod.started_at.is_some_and(|started| !waits(started))
-}
-
-/// The end of a container that started and ended before its start was written down: the next one has been restarted.
-fn unseen_end(draft: &mut Draft<'_>, next: &Incarnation, pod: &PodFact) {
-    let Some(restarts) = next.id.restarts.checked_sub(1) else {
-        return;
-    };
-    let uid = next.id.uid.clone();
-    let id = IncarnationId { uid, restarts };
-    if came_meanwhile(draft, pod) && !draft.journal.incarnations.contains_key(&id) {
-        let before = Incarnation { id, ..next.clone() };
-        unplanned(draft, &before, Some(pod));
-    }
 }
 
 /// Whether the pod came after the workload was first ready: what was before is nobody's business.
@@ -85,14 +95,14 @@ fn came_meanwhile(draft: &Draft<'_>, pod: &PodFact) -> bool {
     since.is_some_and(|since| pod.created_at > since)
 }
 
-/// Whether any start of the pod is in the journal.
-fn known(draft: &Draft<'_>, uid: &str) -> bool {
+/// Whether the journal has an earlier start of the pod.
+fn follows(draft: &Draft<'_>, id: &IncarnationId) -> bool {
     let first = IncarnationId {
-        uid: uid.to_owned(),
         restarts: 0,
+        ..id.clone()
     };
-    let mut from = draft.journal.incarnations.range(first..);
-    from.next().is_some_and(|(id, _)| id.uid == uid)
+    let mut earlier = draft.journal.incarnations.range(first..id.clone());
+    earlier.next().is_some()
 }
 
 fn incarnation(pod: &PodFact) -> Option<Incarnation> {
@@ -113,7 +123,11 @@ fn unplanned(draft: &mut Draft<'_>, incarnation: &Incarnation, last: Option<&Pod
     let exit = end
         .as_ref()
         .map(|(reason, code)| format!("{reason}, exit code {code}"));
-    let restarted = last.is_some_and(|pod| pod.restarts > incarnation.id.restarts);
+    let over = |pod: &PodFact| {
+        let ended = pod.last_ended();
+        ended.is_some_and(|last| last >= incarnation.id.restarts) && !pod.terminating
+    };
+    let restarted = last.is_some_and(|pod| pod.restarts > incarnation.id.restarts || over(pod));
     let disruption = last.and_then(|pod| pod.disruption.clone());
     let node_lost = last.is_some_and(|pod| draft.observed.lost_nodes.contains(&pod.node))
         || disruption.as_deref() == Some("DeletionByTaintManager");

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use soak_api::verdict::Outcome;
 use soak_api::{
-    ComponentStatus, CriterionResult, Phase, Plan, SoakOutcome, SoakTest, SoakTestStatus,
-    WorkloadCleanup,
+    ComponentStatus, CriterionResult, Phase, Plan, SoakOutcome, SoakTest, SoakTestSpec,
+    SoakTestStatus, WorkloadCleanup,
 };
 
 use super::{Draft, Effect, aftermath, chaos, health, signed};
@@ -102,11 +102,12 @@ fn ended_early(draft: &mut Draft<'_>) -> bool {
 /// Draws what has to be drawn and fixes what has to be fixed, before anything is done.
 fn begin(draft: &mut Draft<'_>) {
     let (now, spec) = (draft.now, &draft.test.spec);
-    let sum = spec.warm_up.duration() + spec.duration.duration() + spec.settle.duration();
+    let sum = whole(spec);
+    let half_an_hour = Duration::from_secs(30 * 60);
     let deadline = spec
         .deadline
         .as_ref()
-        .map_or(sum + Duration::from_secs(30 * 60), soak_api::Span::duration);
+        .map_or(sum.saturating_add(half_an_hour), soak_api::Span::duration);
     // The seed of a soak without one is its uid: as good as drawn, and the same if this is decided twice.
     let seed = spec
         .seed
@@ -118,6 +119,13 @@ fn begin(draft: &mut Draft<'_>) {
     status.times.deploying = Some(now);
     enter(draft, Phase::Deploying, "the workload is created");
     draft.decision.effect = Effect::Deploy;
+}
+
+/// Warm-up, window and settling together, however long somebody may have made them.
+fn whole(spec: &SoakTestSpec) -> Duration {
+    let judged = spec.duration.duration();
+    let whole = spec.warm_up.duration().saturating_add(judged);
+    whole.saturating_add(spec.settle.duration())
 }
 
 /// FNV-1a over the uid (Fowler, Noll, Vo, 1991), without the sign.
@@ -439,8 +447,7 @@ pub(super) fn progress(test: &SoakTest, status: &SoakTestStatus, now: Timestamp)
             };
         }
         (_, Some(began)) => {
-            let total = spec.warm_up.duration() + spec.duration.duration() + spec.settle.duration();
-            100.0 * now.duration_since(began).as_secs_f64() / total.as_secs_f64()
+            100.0 * now.duration_since(began).as_secs_f64() / whole(spec).as_secs_f64()
         }
     };
     format!("{:.0}%", percent.clamp(0.0, 99.0).floor())

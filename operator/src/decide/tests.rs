@@ -454,6 +454,50 @@ fn a_pod_that_somebody_else_deletes_is_a_breach() {
     assert_eq!(breaches, ["PodDeleted"]);
 }
 
+/// A soak without chaos whose first pod is changed once it is being judged; the reasons of its breaches.
+fn breaches_after(changes: &[fn(&mut PodFact)]) -> Vec<String> {
+    let mut world = World::new(
+        2,
+        Trouble::default(),
+        soaktest(|test| test["spec"]["chaos"] = json!(null)),
+    );
+    world.run_until(Phase::Deploying);
+    world.step();
+    world.reconcile_pods();
+    // What happened while the workload came up is nobody's business.
+    world.pods[0].0.restarts = 3;
+    world.pods[0].0.last_end = Some(("Error".to_owned(), 1));
+    world.run_until(Phase::Soaking);
+    assert_eq!(world.status().breaches, []);
+    for change in changes {
+        change(&mut world.pods[0].0);
+        world.step();
+    }
+    world.run();
+    let breaches = world.status().breaches.iter();
+    breaches.map(|breach| breach.reason.clone()).collect()
+}
+
+#[test]
+fn a_container_that_ends_is_a_breach_though_nobody_has_restarted_it_yet() {
+    let none: [fn(&mut PodFact); 0] = [];
+    assert_eq!(breaches_after(&none), Vec::<String>::new());
+    let stops = |pod: &mut PodFact| pod.stopped = true;
+    assert_eq!(breaches_after(&[stops]), ["ContainerRestarted"]);
+    let restarts = |pod: &mut PodFact| (pod.restarts, pod.started_at) = (4, None);
+    assert_eq!(breaches_after(&[restarts]), ["ContainerRestarted"]);
+}
+
+#[test]
+fn a_container_that_ran_and_ended_between_two_looks_is_a_breach() {
+    let again = |pod: &mut PodFact| {
+        pod.last_end = Some(("OOMKilled".to_owned(), 137));
+        pod.restarts = 5;
+    };
+    let reasons = breaches_after(&[again]);
+    assert!(reasons.contains(&"OOMKilled".to_owned()), "{reasons:?}");
+}
+
 #[test]
 fn a_workload_that_never_becomes_ready_is_an_error_by_the_deadline() {
     let mut world = World::new(

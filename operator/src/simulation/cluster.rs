@@ -542,6 +542,7 @@ fn status(at: Timestamp, ready: bool, restarts: i32) -> PodStatus {
         terminated: Some(ContainerStateTerminated {
             exit_code: 1,
             reason: Some("Error".to_owned()),
+            finished_at: Some(Time(at)),
             ..ContainerStateTerminated::default()
         }),
         ..ContainerState::default()
