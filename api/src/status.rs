@@ -283,7 +283,7 @@ pub struct EventRecord {
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum EventResult {
-    /// The API server accepted it for that very pod, or its container was seen to restart; the only result that counts
+    /// The API server accepted it for that very pod, or its container was seen to end; the only result that counts
     /// as proven.
     Injected,
     /// A guard refused it, nobody was there to do it, or nothing is to be done in a dry run.

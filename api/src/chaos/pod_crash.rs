@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Crashes the process of one ready pod, which asks it to by HTTP: the pod stays, its container restarts. Proven by the
-/// restart.
+/// end of that container.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodCrash {
