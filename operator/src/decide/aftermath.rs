@@ -378,3 +378,48 @@ fn proven(status: &mut SoakTestStatus) {
 pub(super) fn summary(injected: u32, planned: u32) -> String {
     format!("{injected}/{planned}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOLD: i64 = 1_800_000_000;
+
+    /// A pod whose third container was told to crash.
+    fn pod(change: impl FnOnce(&mut PodFact)) -> bool {
+        let told = Timestamp::from_second(TOLD).expect("in range");
+        let mut pod = PodFact {
+            restarts: 2,
+            started_at: Some(told - SignedDuration::from_mins(20)),
+            last_end: Some(("Error".to_owned(), 1)),
+            ended_at: Some(told - SignedDuration::from_mins(21)),
+            ..PodFact::default()
+        };
+        change(&mut pod);
+        crashed(&pod, 2, told)
+    }
+
+    fn ends(seconds_later: i64, reason: &str) -> impl FnOnce(&mut PodFact) {
+        let at = Timestamp::from_second(TOLD + seconds_later).expect("in range");
+        let reason = reason.to_owned();
+        move |pod| {
+            pod.restarts = 3;
+            pod.last_end = Some((reason, 134));
+            pod.ended_at = Some(at);
+        }
+    }
+
+    #[test]
+    fn a_crash_is_ours_if_that_very_container_ended_in_time_and_not_for_want_of_memory() {
+        assert!(!pod(|_| {}), "it goes on");
+        assert!(pod(ends(1, "Error")));
+        assert!(pod(ends(-3, "Error")), "clocks differ");
+        assert!(!pod(ends(1, "OOMKilled")));
+        assert!(!pod(ends(600, "Error")), "that was something else");
+        let put_off = |pod: &mut PodFact| {
+            ends(2, "Error")(pod);
+            (pod.restarts, pod.stopped) = (2, true);
+        };
+        assert!(pod(put_off), "the kubelet has not restarted it yet");
+    }
+}
