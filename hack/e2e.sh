@@ -42,6 +42,13 @@ limit() {
   esac
 }
 
+# What a bench or a long run tells is what it is run for.
+shows() {
+  case $1 in
+    thirty_kills | bench_chaos) echo --nocapture ;;
+  esac
+}
+
 # run NAME...: files one after the other, all of them whatever becomes of the first.
 run() {
   local name binary start
@@ -50,7 +57,8 @@ run() {
     [ -n "$binary" ] || die "there is no e2e/tests/$name.rs"
     start=$SECONDS
     say "$name: begins"
-    if "$HACK/in-cluster-net" timeout --kill-after 20 "$(limit "$name")" "$binary" --test-threads "$(threads "$name")" ${TESTS:+"$TESTS"} \
+    # shellcheck disable=SC2046  # a flag or nothing
+    if "$HACK/in-cluster-net" timeout --kill-after 20 "$(limit "$name")" "$binary" --test-threads "$(threads "$name")" $(shows "$name") ${TESTS:+"$TESTS"} \
       > >(tee "$logs/$name.log" | sed -u "s/^/$name: /" | grep --line-buffered -v ': $' >&2) 2>&1; then
       printf '%-14s ok     %4d s\n' "$name" $((SECONDS - start)) >> "$results/table"
     else
