@@ -228,15 +228,22 @@ async fn crash(
         Some(Err(error)) => return Answer::Refused(error.to_string()),
         None => return Answer::Refused("no answer in time".to_owned()),
     };
-    let meant = PodFact::of(&pod).is_some_and(|(_, fact)| {
-        fact.uid == intent.uid && fact.restarts == intent.restarts && fact.serves()
-    });
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
     match address {
         Some(_) if !in_time(intent, ctx) => Answer::Unknown,
-        Some(address) if meant => ctx.outside.crash(&address, &intent.pod, endpoint).await,
+        Some(address) if is_meant(&pod, intent) => {
+            ctx.outside.crash(&address, &intent.pod, endpoint).await
+        }
         _ => Answer::Gone,
     }
+}
+
+/// Whether the pod is still what was chosen: that very container, which serves and which nobody has protected.
+fn is_meant(pod: &Pod, intent: &PendingIntent) -> bool {
+    PodFact::of(pod).is_some_and(|(_, fact)| {
+        let same = fact.uid == intent.uid && fact.restarts == intent.restarts;
+        same && fact.serves() && !fact.protected
+    })
 }
 
 /// What has become of a pod that is not as it was when it was looked at.
@@ -246,16 +253,10 @@ async fn changed(pods: &Api<Pod>, intent: &PendingIntent, again: bool) -> (Answe
     };
     let same = found.filter(|pod| pod.uid().as_ref() == Some(&intent.uid));
     match same {
+        Some(pod) if is_meant(&pod, intent) => (Answer::Unknown, pod.resource_version()),
         Some(pod) if pod.metadata.deletion_timestamp.is_none() => {
-            let meant = PodFact::of(&pod).is_some_and(|(_, fact)| {
-                fact.serves() && !fact.protected && fact.restarts == intent.restarts
-            });
-            if meant {
-                (Answer::Unknown, pod.resource_version())
-            } else {
-                let why = "the pod is not what it was when it was chosen";
-                (Answer::Refused(why.to_owned()), None)
-            }
+            let why = "the pod is not what it was when it was chosen";
+            (Answer::Refused(why.to_owned()), None)
         }
         _ if again => (Answer::Unknown, None),
         _ => (Answer::Gone, None),

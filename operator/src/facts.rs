@@ -59,6 +59,11 @@ impl PodFact {
         }
     }
 
+    /// Whether the container that had been restarted so often has ended.
+    pub(crate) fn has_ended(&self, restarts: u32) -> bool {
+        self.last_ended().is_some_and(|last| last >= restarts)
+    }
+
     pub(crate) fn of(pod: &Pod) -> Option<(SoakTestKey, Self)> {
         let labels = pod.labels();
         let test = labels.get(SOAK_TEST)?;

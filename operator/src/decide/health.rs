@@ -22,9 +22,7 @@ pub(super) fn incarnations(draft: &mut Draft<'_>) {
         let uid = &incarnation.id.uid;
         let there = draft.observed.pods.iter().find(|pod| pod.uid == *uid);
         let goes_on = |pod: &PodFact| {
-            let over = pod
-                .last_ended()
-                .is_some_and(|last| last >= incarnation.id.restarts);
+            let over = pod.has_ended(incarnation.id.restarts);
             !pod.terminating && !over && pod.disruption.is_none()
         };
         if there.is_some_and(goes_on) {
@@ -61,24 +59,18 @@ fn unseen(draft: &Draft<'_>) -> Vec<(Incarnation, PodFact)> {
     let departed = departed
         .filter(|pod| pod.started_at.is_some() || pod.last_end.is_some())
         .map(|pod| (pod, pod.restarts));
-    living
-        .chain(departed)
-        .map(|(pod, restarts)| {
-            let unseen = Incarnation {
-                component: pod.component.clone(),
-                pod: pod.name.clone(),
-                id: IncarnationId {
-                    uid: pod.uid.clone(),
-                    restarts,
-                },
-                started_at: pod.started_at.unwrap_or(pod.created_at),
-            };
-            (unseen, pod)
+    let ids = living.chain(departed).map(|(pod, restarts)| {
+        let uid = pod.uid.clone();
+        (pod, IncarnationId { uid, restarts })
+    });
+    // Nearly all of them are in the journal, and many have departed in a long soak.
+    ids.filter(|(_, id)| !draft.journal.incarnations.contains_key(id))
+        .filter(|(pod, id)| came_meanwhile(draft, pod) || follows(draft, id))
+        .filter(|(_, id)| !aftermath::ended(draft, id))
+        .map(|(pod, id)| {
+            let started_at = pod.started_at.unwrap_or(pod.created_at);
+            (incarnation_of(pod, id.restarts, started_at), pod.clone())
         })
-        .filter(|(unseen, pod)| came_meanwhile(draft, pod) || follows(draft, &unseen.id))
-        .filter(|(unseen, _)| !draft.journal.incarnations.contains_key(&unseen.id))
-        .filter(|(unseen, _)| !aftermath::ended(draft, &unseen.id))
-        .map(|(unseen, pod)| (unseen, pod.clone()))
         .collect()
 }
 
@@ -105,16 +97,21 @@ fn follows(draft: &Draft<'_>, id: &IncarnationId) -> bool {
     earlier.next().is_some()
 }
 
+/// The one that runs, once it does.
 fn incarnation(pod: &PodFact) -> Option<Incarnation> {
-    Some(Incarnation {
+    Some(incarnation_of(pod, pod.restarts, pod.started_at?))
+}
+
+fn incarnation_of(pod: &PodFact, restarts: u32, started_at: Timestamp) -> Incarnation {
+    Incarnation {
         component: pod.component.clone(),
         pod: pod.name.clone(),
         id: IncarnationId {
             uid: pod.uid.clone(),
-            restarts: pod.restarts,
+            restarts,
         },
-        started_at: pod.started_at?,
-    })
+        started_at,
+    }
 }
 
 /// An end that chaos did not bring about, by what is known of it.
@@ -123,11 +120,10 @@ fn unplanned(draft: &mut Draft<'_>, incarnation: &Incarnation, last: Option<&Pod
     let exit = end
         .as_ref()
         .map(|(reason, code)| format!("{reason}, exit code {code}"));
-    let over = |pod: &PodFact| {
-        let ended = pod.last_ended();
-        ended.is_some_and(|last| last >= incarnation.id.restarts) && !pod.terminating
-    };
-    let restarted = last.is_some_and(|pod| pod.restarts > incarnation.id.restarts || over(pod));
+    let restarted = last.is_some_and(|pod| {
+        let next = pod.restarts > incarnation.id.restarts;
+        next || pod.has_ended(incarnation.id.restarts) && !pod.terminating
+    });
     let disruption = last.and_then(|pod| pod.disruption.clone());
     let node_lost = last.is_some_and(|pod| draft.observed.lost_nodes.contains(&pod.node))
         || disruption.as_deref() == Some("DeletionByTaintManager");
