@@ -4,15 +4,12 @@
 //! engineer reaches for first, a bootstrap of the least-squares slope and that of Theil and Sen, do not know this. They
 //! stand here to show that these runs tell them from ours: whoever swaps ours for one of them fails this test.
 
-use crate::simulator::{Soak, Texture};
+use crate::simulator::{Soak, Texture, seeds_or};
 use crate::{Growth, Interval, Run, Signal, Span, Trend, judge};
 
 /// Of so many runs, `SOAK_VERDICT_SEEDS` for more.
 fn seeds() -> u64 {
-    std::env::var("SOAK_VERDICT_SEEDS")
-        .ok()
-        .and_then(|seeds| seeds.parse().ok())
-        .unwrap_or(40)
+    seeds_or(40)
 }
 
 const PODS: u32 = 3;

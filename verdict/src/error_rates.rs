@@ -1,20 +1,16 @@
 //! How often the judges err, measured on simulated soaks.
 
-use crate::simulator::{Soak, Texture};
+use crate::simulator::{Soak, Texture, is_at_most, seeds_or};
 use crate::{CriterionKind, Growth, Judgement, Outcome, Quantity, Run, Signal, Span, Trend, judge};
 
 /// Few enough for every day; `SOAK_VERDICT_SEEDS=1000 cargo test --release -p soak-verdict error_rates -- --nocapture`
 /// prints the rates more exactly.
 fn seeds() -> u64 {
-    std::env::var("SOAK_VERDICT_SEEDS")
-        .ok()
-        .and_then(|seeds| seeds.parse().ok())
-        .unwrap_or(if cfg!(debug_assertions) { 10 } else { 200 })
+    seeds_or(if cfg!(debug_assertions) { 10 } else { 200 })
 }
 
-/// Whether a share lies under its bound, with three standard errors of room for the number of seeds.
 fn at_most(share: f64, bound: f64) -> bool {
-    share <= bound + 3.0 * (bound * (1.0 - bound) / seeds() as f64).sqrt()
+    is_at_most(share, bound, seeds())
 }
 
 /// How a criterion answered over many seeds.

@@ -250,7 +250,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::simulator::Dice;
+    use crate::simulator::{Dice, seeds_or};
     use crate::{ChaosEvent, IncarnationSeries, Sample};
 
     const HOURS: f64 = 3.0;
@@ -577,11 +577,7 @@ mod tests {
 
     #[test]
     fn the_interval_of_bytes_per_task_holds_the_truth() {
-        let seeds = std::env::var("SOAK_VERDICT_SEEDS");
-        let seeds = seeds
-            .ok()
-            .and_then(|seeds| seeds.parse().ok())
-            .unwrap_or(120_u32);
+        let seeds = seeds_or(120);
         let leaking = [(
             "worker",
             3,
@@ -596,19 +592,19 @@ mod tests {
             let mut held = 0_u32;
             let mut told = 0_u32;
             for seed in 0..seeds {
-                let (tasks, memory) = soak(seed.into(), &leaking, &noise, false, false);
+                let (tasks, memory) = soak(seed, &leaking, &noise, false, false);
                 let total = footprints(&tasks, &memory)[0].total.clone();
                 let interval = total.bytes_per_task.and_then(|ratio| ratio.interval);
                 told += u32::from(interval.is_some());
                 let truth = 5.0 * 1024.0;
                 held += u32::from(interval.is_some_and(|i| i.low <= truth && truth <= i.high));
             }
-            let share = f64::from(held) / f64::from(seeds);
+            let share = f64::from(held) / seeds as f64;
             println!(
                 "bytes per task, AR(1) {correlation}: truth inside {:.1} % of {seeds}, told in {told}",
                 100.0 * share
             );
-            let room = 3.0 * (0.07 * 0.93 / f64::from(seeds)).sqrt();
+            let room = 3.0 * (0.07 * 0.93 / seeds as f64).sqrt();
             assert!(share >= 0.93 - room, "{correlation}: {share}");
         }
     }

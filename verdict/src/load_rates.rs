@@ -2,7 +2,7 @@
 
 use std::f64::consts::TAU;
 
-use crate::simulator::Dice;
+use crate::simulator::{Dice, is_at_most, seeds_or};
 use crate::{
     Component, CriterionKind, Growth, IncarnationSeries, Judgement, Outcome, Run, Sample, Signal,
     Span, Trend, Window, judge,
@@ -10,15 +10,11 @@ use crate::{
 
 /// Few enough for every day, `SOAK_VERDICT_SEEDS` for more.
 fn seeds() -> u64 {
-    std::env::var("SOAK_VERDICT_SEEDS")
-        .ok()
-        .and_then(|seeds| seeds.parse().ok())
-        .unwrap_or(if cfg!(debug_assertions) { 20 } else { 400 })
+    seeds_or(if cfg!(debug_assertions) { 20 } else { 400 })
 }
 
-/// Whether a share lies under its bound, with three standard errors of room for the number of seeds.
 fn at_most(share: f64, bound: f64) -> bool {
-    share <= bound + 3.0 * (bound * (1.0 - bound) / seeds() as f64).sqrt()
+    is_at_most(share, bound, seeds())
 }
 
 const STEP: f64 = 15.0;

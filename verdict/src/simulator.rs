@@ -7,6 +7,17 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
 
+/// How many runs a rate is measured on: `SOAK_VERDICT_SEEDS`, or as many as usual.
+pub(crate) fn seeds_or(usual: u64) -> u64 {
+    let asked = std::env::var("SOAK_VERDICT_SEEDS").ok();
+    asked.and_then(|seeds| seeds.parse().ok()).unwrap_or(usual)
+}
+
+/// Whether a share lies under its bound, with three standard errors of room for the number of seeds.
+pub(crate) fn is_at_most(share: f64, bound: f64, seeds: u64) -> bool {
+    share <= bound + 3.0 * (bound * (1.0 - bound) / seeds as f64).sqrt()
+}
+
 /// A random source with the few draws that are needed here.
 pub(crate) struct Dice(ChaCha8Rng);
 
