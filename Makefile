@@ -30,7 +30,9 @@ test: ## Every check: lint, unit, crds-check, chart-test, cluster-test, e2e on a
 lint: ## Format, clippy without a warning, shell scripts
 	@hack/lint.sh
 
+# The same inputs on every machine: what turns red is what changed. `make properties` looks for new ones.
 .PHONY: unit
+unit: export PROPTEST_RNG_SEED ?= 20261127
 unit: ## Unit and property tests
 	@hack/tools nats-server >/dev/null
 	@cargo test --workspace --exclude soak-e2e --locked
@@ -73,6 +75,12 @@ lab: ## How often the judges err on labelled runs, beside what people do today (
 .PHONY: bench
 bench: ## What judging costs against reading the same file, and how that grows
 	@cargo bench --quiet --locked --package soak-verdict
+
+CASES ?= 1000
+
+.PHONY: properties
+properties: ## The judges' properties on CASES (1000) inputs each that no run before has seen
+	@PROPTEST_CASES=$(CASES) cargo test --quiet --release --locked --package soak-verdict --lib -- invariants
 
 FUZZ_MINUTES ?= 60
 

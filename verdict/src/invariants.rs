@@ -359,6 +359,14 @@ fn leaking(run: &Run, extra: f64) -> Run {
     run
 }
 
+/// So many cases unless `PROPTEST_CASES` says how many.
+fn cases_or(usual: u32) -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(usual),
+    }
+}
+
 fn near(a: Option<f64>, b: Option<f64>) -> bool {
     match (a, b) {
         (Some(a), Some(b)) => (a - b).abs() <= 1e-6 * (1.0 + a.abs().max(b.abs())),
@@ -367,7 +375,7 @@ fn near(a: Option<f64>, b: Option<f64>) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(cases_or(256))]
 
     #[test]
     fn any_input_has_an_answer_and_a_pass_lies_within_its_limit(run in odd_run()) {
@@ -385,7 +393,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(cases_or(24))]
 
     #[test]
     fn order_and_repetition_make_no_difference(run in soak(), seed in any::<u64>()) {
@@ -440,8 +448,8 @@ proptest! {
             let unit = if one.unit == "%" { 1.0 } else { factor };
             let same = |a: Option<f64>, b: Option<f64>| near(a, b.map(|value| value / unit));
             prop_assert!(same(one.estimate, two.estimate));
-            prop_assert!(same(one.interval.map(|i| i.low), two.interval.map(|i| i.low)));
-            prop_assert!(same(one.interval.map(|i| i.high), two.interval.map(|i| i.high)));
+            prop_assert!(same(one.interval.map(|i| i.low), two.interval.map(|i| i.low)), "{} {}", one.sentence, two.sentence);
+            prop_assert!(same(one.interval.map(|i| i.high), two.interval.map(|i| i.high)), "{} {}", one.sentence, two.sentence);
         }
     }
 
@@ -457,7 +465,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10))]
+    #![proptest_config(cases_or(10))]
 
     #[test]
     fn load_that_is_missing_is_never_a_pass(run in soak()) {

@@ -273,6 +273,9 @@ fn costs(tracks: &[Vec<Point>], step: f64) -> Option<(Belief, Belief)> {
     if !moves_beside_time(&tracks, step) {
         return None;
     }
+    if signal_scale == 0.0 {
+        return Some((Belief::certain(0.0), Belief::certain(0.0)));
+    }
     let freedom = tracks
         .iter()
         .map(|track| track.len() as f64 - 2.0)
@@ -385,15 +388,14 @@ fn scaled(tracks: &[Vec<Point>]) -> Option<(Vec<Vec<Point>>, f64, f64)> {
         moves.fold(0.0, f64::max)
     };
     let (signal, load) = (largest(|point| point.y), largest(|point| point.load));
-    // A signal that never moves has the unit of any other.
-    let signal = if signal > 0.0 { signal } else { 1.0 };
     let usable = load > 0.0 && load.is_finite() && signal.is_finite();
+    let unit = if signal > 0.0 { signal } else { 1.0 };
     let scaled = |track: &Vec<Point>| -> Vec<Point> {
         let Some(first) = track.first() else {
             return Vec::new();
         };
         let point = |point: &Point| Point {
-            y: (point.y - first.y) / signal,
+            y: (point.y - first.y) / unit,
             load: (point.load - first.load) / load,
             ..*point
         };

@@ -411,6 +411,21 @@ fn an_even_load_changes_nothing_but_the_sentence() {
 }
 
 #[test]
+fn a_signal_that_never_moves_leaves_no_doubt_whatever_load_does() {
+    let soak = Loaded {
+        cost: 0.0,
+        noise: 0.0,
+        ..Loaded::growing()
+    };
+    for criterion in [growth(Some(5.0), None, true), trend(5.0, true)] {
+        let judgement = judge(&criterion, &soak.run(0));
+        assert_eq!(judgement.outcome, Outcome::Passed);
+        let interval = judgement.interval.expect("an interval");
+        assert_eq!((interval.low, interval.high), (0.0, 0.0));
+    }
+}
+
+#[test]
 fn load_that_is_missing_is_never_a_pass() {
     let criterion = growth(Some(5.0), None, true);
     let whole = Loaded::growing().run(1);
