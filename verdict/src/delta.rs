@@ -92,6 +92,20 @@ fn judge_component(
             ..judged
         };
     };
+    let levels = before.iter().chain(&after);
+    let rounding = 8.0 * f64::EPSILON * levels.map(|sample| sample.v.abs()).fold(0.0, f64::max);
+    // What is at the limit but for rounding, as sums of decimals are, is at the limit.
+    let exact = |bound: f64| {
+        if (bound.abs() - limit).abs() <= rounding {
+            limit.copysign(bound)
+        } else {
+            bound
+        }
+    };
+    let interval = Interval {
+        low: exact(interval.low),
+        high: exact(interval.high),
+    };
     let outcome = if interval.low >= -limit && interval.high <= limit {
         Outcome::Passed
     } else if interval.low > limit || interval.high < -limit {
@@ -292,5 +306,22 @@ mod tests {
         series.push(worker("b", 900.0, 1100.0, |_| 20.0));
         series.push(worker("c", 1103.0, 1340.0, |_| 20.0));
         assert_eq!(judged(series).outcome, Outcome::Passed);
+    }
+
+    #[test]
+    fn what_is_at_the_limit_but_for_rounding_is_at_the_limit() {
+        // 0.1 + 0.2 is more than 0.3.
+        let series = vec![
+            worker("a", 900.0, 1340.0, |t| if t < 1100.0 { 0.0 } else { 0.1 }),
+            worker("b", 900.0, 1340.0, |t| if t < 1100.0 { 0.0 } else { 0.2 }),
+        ];
+        let delta = Delta {
+            signal: Some(Signal::Tasks),
+            query: None,
+            within: "300m".parse().expect("a quantity"),
+        };
+        let kind = delta.kind().expect("one measure");
+        let judgement = crate::judge(&kind, &still(&[("worker", 2)], series));
+        assert_eq!(judgement.outcome, Outcome::Passed, "{}", judgement.sentence);
     }
 }
