@@ -358,3 +358,18 @@ async fn tasks_after_restarts(leak: &str) -> Vec<(u64, u64)> {
     producer.stop().await;
     before.into_iter().zip(after).collect()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_beyond_the_planned_ones_takes_its_share_and_gives_it_back() {
+    let nats = NatsServer::start();
+    let mut workers = workers(&nats, "None");
+    let before = settled(&workers).await;
+
+    workers.push(Pod::start(&nats, "worker-more", &[], "None"));
+    let with_more = settled(&workers).await;
+    assert!(with_more.iter().all(|owned| owned.is_some_and(|n| n > 0)));
+
+    workers.pop().expect("the one more").terminate();
+    let after = settled(&workers).await;
+    assert_eq!(after, before, "the same ids, so the same assignment");
+}

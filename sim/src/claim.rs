@@ -2,8 +2,9 @@
 //!
 //! The bucket expires what is not renewed for [`CLAIM_EXPIRY`], so a killed holder frees its id
 //! without anybody judging it dead; one that ends in order deletes the key at once. A newcomer
-//! waits for a free id among the planned ones and never invents another: after each kill the same
-//! set of ids comes back, and with it the same assignment.
+//! waits for a free id among the planned ones: after each kill the same set of ids comes back, and
+//! with it the same assignment. Only where more than are planned are welcome does it take an id
+//! beyond those, and only once all of them have been held for longer than a dead holder's are.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,6 +22,9 @@ use crate::nats::CLAIM_EXPIRY;
 pub const RENEW: Duration = Duration::from_secs(1);
 /// How often one who waits looks for a free id.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// How long all ids are held before it is certain that none of them is a dead holder's.
+const OUTLIVED: Duration = CLAIM_EXPIRY.saturating_add(RENEW);
 
 /// A key held alone, for as long as it is renewed.
 #[derive(Debug)]
@@ -109,6 +113,8 @@ pub struct Ids {
     pub role: &'static str,
     /// Ids are `0..planned`.
     pub planned: u32,
+    /// Whether there may be more holders than planned, as after a scale-up.
+    pub more: bool,
 }
 
 impl Ids {
@@ -162,12 +168,22 @@ impl Ids {
         stop: &CancellationToken,
     ) -> Option<(u32, Lease)> {
         let mut waits = 0_u32;
+        let mut all_held_since: Option<Instant> = None;
         loop {
             match self.live().await {
                 Ok(live) => {
+                    let all_held = (0..self.planned).all(|id| live.contains(&id));
+                    all_held_since = all_held.then(|| all_held_since.unwrap_or_else(Instant::now));
+                    let nobody_died = all_held_since.is_some_and(|at| at.elapsed() > OUTLIVED);
+                    let beyond = if self.more && nobody_died {
+                        live.len() + 1
+                    } else {
+                        0
+                    };
+                    let end = self.planned + u32::try_from(beyond).unwrap_or(0);
                     for id in before
                         .into_iter()
-                        .chain(0..self.planned)
+                        .chain(0..end)
                         .filter(|id| !live.contains(id))
                     {
                         let key = format!("{}.{id}", self.role);

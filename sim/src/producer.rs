@@ -51,6 +51,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> std::io::Result<()>
         store: nats.claims.clone(),
         role: "producer",
         planned: config.producers,
+        more: false,
     };
     let (held_by_us, held) = watch::channel(None);
     let (drain_wanted, draining) = watch::channel(false);

@@ -27,7 +27,7 @@ pub struct Config {
     pub common: Common,
     /// How many partitions there are.
     pub partitions: u32,
-    /// How many workers are planned: ids are below this.
+    /// How many workers are planned: ids are below this, but for those that a scale-up adds.
     pub workers: u32,
     /// How long processing takes.
     pub delay: Delay,
@@ -68,6 +68,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> std::io::Result<()>
         store: nats.claims.clone(),
         role: "worker",
         planned: config.workers,
+        more: true,
     };
     let (held_by_us, held) = watch::channel(None);
     claim
