@@ -8,3 +8,7 @@ pub const COMPONENT: &str = "soak-operator.io/component";
 
 /// On a pod that chaos must never touch; its value is `true`.
 pub const PROTECT: &str = "soak-operator.io/protect";
+
+/// On what a chaos event has changed: a label of the pod that is cut off, an annotation of the Deployment that is scaled or
+/// rolled out; its value is the event's index.
+pub const EVENT: &str = "soak-operator.io/event";

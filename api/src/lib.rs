@@ -46,11 +46,11 @@ mod status;
 mod workload;
 
 pub use chaos::{
-    Chaos, ChaosEvent, ChaosKind, CrashEndpoint, Evict, Guard, InvalidChaos, Leader, LeaderKill,
-    PodCrash, PodKill, PodRestart, SpanRange,
+    Change, Chaos, ChaosEvent, ChaosKind, CrashEndpoint, Evict, Guard, InvalidChaos, Leader,
+    LeaderKill, NetworkPartition, PodCrash, PodKill, PodRestart, Rollout, Scale, SpanRange,
 };
 pub use crd::crd_yaml;
-pub use labels::{COMPONENT, PROTECT, SOAK_TEST};
+pub use labels::{COMPONENT, EVENT, PROTECT, SOAK_TEST};
 pub use plan::{Plan, PlanError, PlannedEvent};
 pub use soak_verdict as verdict;
 pub use soak_verdict::{Criterion, CriterionKind, Quantity, Signal, Span};

@@ -217,9 +217,9 @@ pub struct PendingIntent {
     pub kind: String,
     /// The component that is hit.
     pub component: String,
-    /// The pod that is hit, and no other.
+    /// The pod that is hit, and no other; the Deployment where the event is about all of a component.
     pub pod: String,
-    /// Its uid: a pod of the same name that is another one is not touched.
+    /// Its uid: one of the same name that is another is not touched.
     pub uid: String,
     /// How often its container had been restarted.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -241,6 +241,28 @@ pub struct Recovering {
     /// The component did not come back within the recovery timeout; that has been counted.
     #[serde(default)]
     pub overdue: bool,
+    /// When it is to be undone; nothing where there is nothing to undo, or where it has been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_instant")]
+    pub undo_at: Option<Timestamp>,
+    /// Undoing it has begun.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undoing: bool,
+    /// So many pods of the component are still to go because of it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub goes: u32,
+}
+
+impl From<EventRecord> for Recovering {
+    fn from(event: EventRecord) -> Self {
+        Self {
+            event,
+            overdue: false,
+            undo_at: None,
+            undoing: false,
+            goes: 0,
+        }
+    }
 }
 
 /// What became of one planned event.
@@ -253,7 +275,7 @@ pub struct EventRecord {
     pub kind: String,
     /// The component.
     pub component: String,
-    /// The pod that was hit, where there was one.
+    /// The pod that was hit, where there was one; the Deployment where the event is about all of a component.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub pod: String,
     /// Its uid.
@@ -269,6 +291,10 @@ pub struct EventRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "optional_instant")]
     pub injected_at: Option<Timestamp>,
+    /// When it was undone, where that is part of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_instant")]
+    pub undone_at: Option<Timestamp>,
     /// When the component was back at its planned replicas, all ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "optional_instant")]
@@ -283,8 +309,8 @@ pub struct EventRecord {
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum EventResult {
-    /// The API server accepted it for that very pod, or its container was seen to end; the only result that counts
-    /// as proven.
+    /// The API server accepted it for that very pod, or what it does was seen to happen; the only result that counts as
+    /// proven.
     Injected,
     /// A guard refused it, nobody was there to do it, or nothing is to be done in a dry run.
     Skipped,

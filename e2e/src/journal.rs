@@ -15,6 +15,8 @@ pub struct JournalEvent {
     pub planned_at: Timestamp,
     /// When it was done.
     pub injected_at: Option<Timestamp>,
+    /// When it was undone.
+    pub undone_at: Option<Timestamp>,
     /// When its component was back.
     pub recovered_at: Option<Timestamp>,
     /// Such as Injected.
@@ -49,6 +51,7 @@ impl JournalEvent {
             recovered,
             result,
             reason,
+            ref undone @ ..,
         ] = words[..]
         else {
             panic!("no event: {line}");
@@ -64,6 +67,7 @@ impl JournalEvent {
             uid: text(uid),
             planned_at: instant(planned).unwrap(),
             injected_at: instant(injected),
+            undone_at: undone.first().and_then(|word| instant(word)),
             recovered_at: instant(recovered),
             result: result.to_owned(),
             reason: text(reason),

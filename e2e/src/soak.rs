@@ -42,7 +42,8 @@ impl Soak {
         }
     }
 
-    fn api<K>(&self) -> Api<K>
+    /// The objects of a kind in its namespace.
+    pub fn api<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned,
         K::DynamicType: Default,

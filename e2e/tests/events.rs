@@ -9,9 +9,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kube::ResourceExt;
+use jiff::SignedDuration;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
-use soak_api::{Chaos, EventRecord, EventResult, Phase, SoakOutcome, SoakTest, SoakTestStatus};
+use soak_api::{
+    Chaos, EventRecord, EventResult, Phase, SOAK_TEST, SoakOutcome, SoakTest, SoakTestStatus,
+    WorkloadCleanup,
+};
 use soak_e2e::{
     Namespace, PodLog, Probe, Soak, came_to, client, criterion, kubectl, kubectl_with_input, say,
     small, span, wait_until,
@@ -41,11 +47,21 @@ fn once(at: &str, kind: &str, more: &Value) -> Value {
     json!({kind: event, "every": at, "maxEvents": 1})
 }
 
+/// How long the component took to come back from the event, which was proven.
 fn proven(event: &EventRecord) -> Duration {
     assert_eq!(event.result, EventResult::Injected, "{event:?}");
     let (injected, recovered) = (event.injected_at.unwrap(), event.recovered_at.unwrap());
-    assert!(event.planned_at <= injected && injected < recovered);
-    recovered.duration_since(injected).unsigned_abs()
+    let since = event.undone_at.unwrap_or(injected);
+    assert!(event.planned_at <= injected && injected <= since && since < recovered);
+    recovered.duration_since(since).unsigned_abs()
+}
+
+/// Says how long each took, for the table in docs/chaos.md.
+fn say_recoveries(events: &[EventRecord]) {
+    for event in events {
+        let recovery = proven(event).as_secs_f64();
+        say(&format!("{}: recovered after {recovery:.1} s", event.kind));
+    }
 }
 
 #[tokio::test]
@@ -68,10 +84,7 @@ async fn every_kind_of_event_is_carried_out_and_proven() {
         kinds,
         ["podKill", "podRestart", "podCrash", "evict", "leaderKill"]
     );
-    for event in events {
-        let recovery = proven(event).as_secs_f64();
-        say(&format!("{}: recovered after {recovery:.1} s", event.kind));
-    }
+    say_recoveries(events);
     // What the API server told of the pods themselves.
     let seen = pods.of(&soak.name, "worker");
     let crashed = &seen[&events[2].uid];
@@ -89,6 +102,204 @@ async fn every_kind_of_event_is_carried_out_and_proven() {
     assert_eq!(gone.len(), hit.count(), "no other pod went: {seen:#?}");
     let restarts: i32 = seen.values().map(|pod| pod.restarts).sum();
     assert_eq!(restarts, 1, "no other container restarted: {seen:#?}");
+}
+
+/// Waits until the Deployment of the workers has so many replicas, by its own word.
+async fn has_replicas(soak: &Soak, replicas: i32) {
+    let what = format!("{replicas} workers planned and ready");
+    wait_until(&what, Duration::from_secs(90), async || {
+        let deployment = soak.deployment("worker").await;
+        let planned = deployment.spec.and_then(|spec| spec.replicas);
+        let ready = deployment.status.and_then(|status| status.ready_replicas);
+        if (planned, ready) == (Some(replicas), Some(replicas)) {
+            Probe::Done(())
+        } else {
+            Probe::Waiting(format!("{planned:?} planned, {ready:?} ready"))
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_component_is_scaled_for_a_while_and_rolled_out_and_nobody_is_blamed() {
+    let namespace = Namespace::new(&client().await, "scale").await;
+    let more = json!({"by": {"min": 1, "max": 1}, "for": "15s"});
+    let fewer = json!({"by": {"min": -1, "max": -1}, "for": "15s"});
+    let events = json!([
+        once("10s", "scale", &more),
+        once("65s", "scale", &fewer),
+        once("110s", "rollout", &json!({})),
+    ]);
+    let pods = PodLog::follow(&namespace);
+    let soak = namespace.soak(&eventful("scale", 160, &events)).await;
+    for replicas in [4, 3, 2, 3] {
+        has_replicas(&soak, replicas).await;
+    }
+    let status = soak.ends().await;
+    came_to(&status, SoakOutcome::Passed);
+    let events = &status.chaos.recent;
+    let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["scale", "scale", "rollout"]);
+    say_recoveries(events);
+    assert!(
+        events[..2].iter().all(|event| event.undone_at.is_some()),
+        "{events:?}"
+    );
+    // Three at first, one more; one fewer and one for it; three new ones.
+    let seen = pods.of(&soak.name, "worker");
+    assert_eq!(seen.len(), 3 + 1 + 1 + 3, "{seen:#?}");
+    let judged = status.times.judging.unwrap();
+    let gone = seen
+        .values()
+        .filter(|pod| pod.deleted_at.is_some_and(|at| at < judged));
+    assert_eq!(gone.count(), 1 + 1 + 3, "{seen:#?}");
+}
+
+const AUTOSCALER: &str = "
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: workers}
+spec: {maxReplicas: 9, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: hindered-worker}}";
+
+const POLICY: &str = "
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: open}
+spec: {podSelector: {}, ingress: [{}]}";
+
+#[tokio::test]
+async fn nothing_is_done_where_an_autoscaler_or_another_policy_would_undo_it() {
+    let namespace = Namespace::new(&client().await, "hindered").await;
+    let of = ["-n", namespace.name.as_str()];
+    for object in [AUTOSCALER, POLICY] {
+        let create = [&["create", "-f", "-"][..], &of].concat();
+        kubectl_with_input(&create, object).await.unwrap();
+    }
+    let events = json!([
+        once("5s", "scale", &json!({"by": {"min": 1, "max": 2}})),
+        once("10s", "networkPartition", &json!({})),
+    ]);
+    let pods = PodLog::follow(&namespace);
+    let soak = namespace.soak(&eventful("hindered", 20, &events)).await;
+    let status = soak.ends().await;
+    came_to(&status, SoakOutcome::Inconclusive);
+    for event in &status.chaos.recent {
+        let came_to = (event.result, event.reason.as_str());
+        assert_eq!(came_to, (EventResult::Abandoned, "Refused"), "{event:?}");
+    }
+    assert_eq!(status.chaos.recent.len(), 2);
+    assert_eq!(pods.of(&soak.name, "worker").len(), 3);
+    let events = [&["get", "events.events.k8s.io", "-o", "yaml"][..], &of].concat();
+    let told = kubectl(&events).await.unwrap();
+    for why in [
+        "HorizontalPodAutoscaler workers scales",
+        "NetworkPolicy open selects",
+    ] {
+        assert!(told.contains(why), "{told}");
+    }
+}
+
+/// The policies that chaos has made for the soak.
+async fn policies(soak: &Soak) -> Vec<NetworkPolicy> {
+    let policies: Api<NetworkPolicy> = soak.api();
+    let ours = ListParams::default().labels(&format!("{SOAK_TEST}={}", soak.name));
+    policies.list(&ours).await.unwrap().items
+}
+
+#[tokio::test]
+async fn a_pod_is_cut_off_for_a_while_and_what_is_left_is_undone_when_the_soak_is_aborted() {
+    let namespace = Namespace::new(&client().await, "partition").await;
+    let mut test = eventful(
+        "partition",
+        200,
+        &json!([
+            once("10s", "networkPartition", &json!({"for": "10s"})),
+            once(
+                "40s",
+                "scale",
+                &json!({"by": {"min": 1, "max": 1}, "for": "1h"})
+            ),
+            once("60s", "networkPartition", &json!({"for": "1h"})),
+        ]),
+    );
+    test.spec.chaos.as_mut().unwrap().guard.overlap = true;
+    test.spec.cleanup.workload = WorkloadCleanup::Keep;
+    let soak = namespace.soak(&test).await;
+    let cut_off = wait_until("a pod cut off", DEPLOYED, async || {
+        match policies(&soak).await.pop() {
+            Some(policy) => Probe::Done(policy),
+            None => Probe::Waiting("no policy".to_owned()),
+        }
+    })
+    .await;
+    let spec = cut_off.spec.expect("a policy says something");
+    assert_eq!(
+        spec.policy_types,
+        Some(vec!["Ingress".to_owned(), "Egress".to_owned()])
+    );
+    assert!(spec.egress.is_none_or(|open| open.is_empty()));
+    let selector = spec
+        .pod_selector
+        .unwrap_or_default()
+        .match_labels
+        .expect("labels");
+    let workers = soak.pods("worker").await;
+    let selected = workers.iter().filter(|pod| {
+        let labels = pod.labels();
+        selector
+            .iter()
+            .all(|(name, value)| labels.get(name) == Some(value))
+    });
+    let selected: Vec<_> = selected.map(ResourceExt::name_any).collect();
+    let back = |status: &SoakTestStatus| !status.chaos.recent.is_empty();
+    let status = soak
+        .until("connected again", Duration::from_secs(60), back)
+        .await;
+    let event = &status.chaos.recent[0];
+    assert_eq!(
+        selected,
+        std::slice::from_ref(&event.pod),
+        "that pod and no other"
+    );
+    assert!(policies(&soak).await.is_empty());
+    let lasted = event
+        .undone_at
+        .unwrap()
+        .duration_since(event.injected_at.unwrap());
+    assert!(lasted >= SignedDuration::from_secs(10), "{lasted:#}");
+    // Where nobody enforces policies nothing is proven, and that is said.
+    match event.result {
+        EventResult::Injected => {}
+        result => assert_eq!(
+            (result, event.reason.as_str()),
+            (EventResult::Unproven, "NotCutOff")
+        ),
+    }
+    has_replicas(&soak, 4).await;
+    // What is done to all of a component goes with nothing else, however much may overlap.
+    let refused = |status: &SoakTestStatus| status.chaos.due == 3;
+    let status = soak
+        .until("the third event", Duration::from_secs(60), refused)
+        .await;
+    assert_eq!(
+        status
+            .chaos
+            .recent
+            .last()
+            .map(|event| event.reason.as_str()),
+        Some("NotRecovered")
+    );
+    soak.patch_spec(json!({"abort": true})).await;
+    let status = soak.ends().await;
+    came_to(&status, SoakOutcome::Aborted);
+    assert!(policies(&soak).await.is_empty());
+    assert_eq!(
+        soak.deployment("worker")
+            .await
+            .spec
+            .and_then(|spec| spec.replicas),
+        Some(3)
+    );
 }
 
 /// The worker that says of itself that it leads.

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
@@ -13,7 +13,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use soak_api::{CrashEndpoint, PendingIntent, SoakTest};
 
-use crate::chaos::Deed;
+use crate::chaos::effects::{self, Refusal};
+use crate::chaos::{self, Deed};
 use crate::context::{Context, Error, belongs_to};
 use crate::decide::{Answer, Effect, LATEST};
 use crate::facts::PodFact;
@@ -30,9 +31,21 @@ pub(crate) enum Done {
     /// Nothing that needs a record.
     Nothing,
     /// An intent was carried out, or was not.
-    Injected(PendingIntent, Deed, Answer),
+    Tried(Box<Tried>),
     /// The workload knows that it is to drain.
     Drained,
+    /// What the event of that index had done is undone.
+    Undone(u32),
+}
+
+/// What came of carrying out an intent.
+#[derive(Clone, Debug)]
+pub(crate) struct Tried {
+    pub(crate) intent: PendingIntent,
+    pub(crate) deed: Deed,
+    pub(crate) answer: Answer,
+    /// When it was last asked for.
+    pub(crate) at: Timestamp,
 }
 
 /// Does what was written down, if this operator leads for long enough to have it done.
@@ -74,6 +87,12 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
             again,
         } => inject(&test, intent, deed, version, again, ctx).await,
         Effect::Drain => Ok(drain(&test, ctx).await),
+        Effect::Undo {
+            index,
+            component,
+            deed,
+        } => undo(&test, index, &component, &deed, ctx).await,
+        Effect::Restore => Box::pin(restore(&test, ctx)).await.map(|()| Done::Nothing),
         Effect::Remove => remove(&test, ctx).await.map(|()| Done::Nothing),
     }
 }
@@ -97,8 +116,9 @@ async fn inject(
     ctx: &Context,
 ) -> Result<Done, Error> {
     let pods: Api<Pod> = ctx.api(test);
-    let mut answer = Answer::Unknown;
+    let (mut answer, mut at) = (Answer::Unknown, ctx.now());
     for _ in 0..TRIES {
+        at = ctx.now();
         // A process that was stopped in between does nothing more: the next pass finds out what became of it.
         if !in_time(&intent, ctx) {
             return Ok(Done::Nothing);
@@ -117,6 +137,11 @@ async fn inject(
                 told(within(evicted).await, &pods, &intent, again).await
             }
             Deed::Crash(endpoint) => (crash(&pods, &intent, endpoint, ctx).await, None),
+            Deed::CutOff { .. } => changed_by(Box::pin(cut_off(test, &pods, &intent, ctx))).await,
+            Deed::Scale { replicas, .. } => {
+                changed_by(Box::pin(effects::scale(test, &intent, *replicas, ctx))).await
+            }
+            Deed::Rollout => changed_by(Box::pin(effects::roll_out(test, &intent, ctx))).await,
         };
         answer = once;
         match changed {
@@ -125,7 +150,12 @@ async fn inject(
         }
     }
     ctx.metrics.chaos(&intent.kind, &answer);
-    Ok(Done::Injected(intent, deed, answer))
+    Ok(Done::Tried(Box::new(Tried {
+        intent,
+        deed,
+        answer,
+        at,
+    })))
 }
 
 /// This very pod, as it was when it was looked at. The uid is a precondition that the API server checks. The resource
@@ -197,6 +227,83 @@ async fn told<T>(
     (answer, None)
 }
 
+/// What came of changing an object, and whether another try may be made because somebody else changed it meanwhile: each
+/// looks at it anew, so that the version is not asked for.
+async fn changed_by(change: impl Future<Output = Result<(), Refusal>>) -> (Answer, Option<String>) {
+    let again = Some(String::new());
+    let answer = match tokio::time::timeout(2 * PATIENCE, change).await {
+        Ok(Ok(())) => Answer::Accepted,
+        Ok(Err(Refusal::Gone)) => Answer::Gone,
+        Ok(Err(Refusal::Because(why))) => Answer::Refused(why),
+        Ok(Err(Refusal::Failed(kube::Error::Api(status)))) => match status.code {
+            404 => Answer::Gone,
+            409 => return (Answer::Unknown, again),
+            403 | 422 => Answer::Refused(status.message.clone()),
+            _ => Answer::Unknown,
+        },
+        Ok(Err(Refusal::Failed(error))) => {
+            tracing::warn!(%error, "nobody knows whether the event was done");
+            Answer::Unknown
+        }
+        Ok(Err(Refusal::NotNow)) | Err(_) => Answer::Unknown,
+    };
+    (answer, None)
+}
+
+async fn cut_off(
+    test: &SoakTest,
+    pods: &Api<Pod>,
+    intent: &PendingIntent,
+    ctx: &Context,
+) -> Result<(), Refusal> {
+    let pod = pods.get_opt(&intent.pod).await?;
+    let meant = pod.filter(|pod| is_meant(pod, intent));
+    effects::cut(test, intent, &meant.ok_or(Refusal::Gone)?, ctx).await
+}
+
+/// Undoes one event. Done again it changes nothing.
+async fn undo(
+    test: &SoakTest,
+    index: u32,
+    component: &str,
+    deed: &Deed,
+    ctx: &Context,
+) -> Result<Done, Error> {
+    let undone = match deed {
+        Deed::CutOff { .. } => Box::pin(effects::reconnect(test, index, ctx)).await,
+        Deed::Scale { .. } => Box::pin(effects::scale_back(test, component, ctx)).await,
+        Deed::Delete { .. } | Deed::Evict | Deed::Crash(_) | Deed::Rollout => Ok(()),
+    };
+    match undone {
+        Ok(()) => Ok(Done::Undone(index)),
+        Err(Error::NotLeading) => Err(Error::NotLeading),
+        Err(error) => {
+            let soaktest = test.name_any();
+            tracing::warn!(soaktest, index, %error, "an event could not be undone");
+            Ok(Done::Nothing)
+        }
+    }
+}
+
+/// Undoes all that is left of events.
+async fn restore(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
+    for component in chaos::scaled(test) {
+        effects::scale_back(test, component, ctx).await?;
+    }
+    reconnect_all(test, ctx).await
+}
+
+async fn reconnect_all(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
+    if !chaos::cuts_off(test) {
+        return Ok(());
+    }
+    let events = effects::cut_off(test, ctx).await;
+    for index in events.map_err(Error::kube("look for network policies"))? {
+        effects::reconnect(test, index, ctx).await?;
+    }
+    Ok(())
+}
+
 /// Whether a disruption budget keeps the pod; the API server answers with the same code when it has too much to do.
 fn over_budget(status: &Status) -> bool {
     let causes = status.details.iter().flat_map(|details| &details.causes);
@@ -207,7 +314,7 @@ fn over_budget(status: &Status) -> bool {
 }
 
 /// Whether the instant has not been missed, and this operator leads.
-fn in_time(intent: &PendingIntent, ctx: &Context) -> bool {
+pub(crate) fn in_time(intent: &PendingIntent, ctx: &Context) -> bool {
     let late = ctx.now().duration_since(intent.planned_at) > LATEST;
     let leads = ctx.leadership.may_act() || Mutant::IgnoresTheLease.is_on();
     leads && (!late || Mutant::MakesUpForMissed.is_on())
@@ -314,7 +421,7 @@ async fn remove(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
     for service in workload::services(test) {
         remove_owned(test, &services, &service.name_any()).await?;
     }
-    Ok(())
+    reconnect_all(test, ctx).await
 }
 
 /// Deletes the object of that name if it is the SoakTest's, and no other of that name that comes after it.

@@ -14,9 +14,9 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 use soak_api::{SOAK_TEST, SoakTest};
 
-use crate::act::{Done, act};
+use crate::act::{Done, Tried, act};
 use crate::context::{Context, Error};
-use crate::decide::{Decision, decide, resolve};
+use crate::decide::{Decision, decide, resolve, undone};
 use crate::observe::observe;
 use crate::record::record;
 
@@ -49,7 +49,16 @@ pub(crate) async fn reconcile(
 fn report(test: &SoakTest, done: Done, ctx: &Context) -> Option<Decision> {
     match done {
         Done::Nothing => None,
-        Done::Injected(intent, deed, answer) => resolve(test, &intent, &deed, &answer, ctx.now()),
+        Done::Tried(tried) => {
+            let Tried {
+                intent,
+                deed,
+                answer,
+                at,
+            } = *tried;
+            resolve(test, &intent, &deed, &answer, at, ctx.now())
+        }
+        Done::Undone(index) => undone(test, index, ctx.now()),
         Done::Drained => {
             let mut status = test.status.clone()?;
             status.drained_at = Some(ctx.now());

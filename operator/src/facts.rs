@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{Stream, StreamExt};
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 use kube::ResourceExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
-use soak_api::{COMPONENT, PROTECT, SOAK_TEST, SoakTest};
+use soak_api::{COMPONENT, EVENT, PROTECT, SOAK_TEST, SoakTest};
 
 /// The facts of one pod that decisions are made on.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -156,6 +157,30 @@ fn waiting(container: &ContainerStatus) -> Option<(String, String)> {
         waiting.message.clone().unwrap_or_default()
     };
     Some((reason, detail))
+}
+
+/// The facts of a component's Deployment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Owner {
+    pub(crate) name: String,
+    pub(crate) uid: String,
+    /// How many pods it is to have.
+    pub(crate) replicas: u32,
+    /// The event that last changed it.
+    pub(crate) event: Option<u32>,
+}
+
+impl Owner {
+    pub(crate) fn of(deployment: &Deployment) -> Self {
+        let replicas = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+        let event = deployment.annotations().get(EVENT);
+        Self {
+            name: deployment.name_any(),
+            uid: deployment.uid().unwrap_or_default(),
+            replicas: u32::try_from(replicas.unwrap_or(1)).unwrap_or(0),
+            event: event.and_then(|index| index.parse().ok()),
+        }
+    }
 }
 
 /// Namespace and name of a SoakTest.

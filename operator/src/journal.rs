@@ -220,7 +220,7 @@ fn encode(entry: &Entry) -> String {
         ),
         Entry::Ended { id, at } => format!("x {} {} {}", id.uid, id.restarts, at.as_millisecond()),
         Entry::Event(e) => format!(
-            "e {} {} {} {} {} {} {} {} {} {} {}",
+            "e {} {} {} {} {} {} {} {} {} {} {}{}",
             e.index,
             e.kind,
             e.component,
@@ -231,7 +231,9 @@ fn encode(entry: &Entry) -> String {
             instant_or_dash(e.injected_at),
             instant_or_dash(e.recovered_at),
             result_name(e.result),
-            or_dash(&e.reason)
+            or_dash(&e.reason),
+            e.undone_at
+                .map_or_else(String::new, |at| format!(" {}", at.as_millisecond()))
         ),
         Entry::Breach(b) => format!(
             "b {} {} {} {} {}",
@@ -275,6 +277,10 @@ fn decode(line: &str) -> Option<Entry> {
             recovered_at: optional_instant(words.next()?)?,
             result: named_result(words.next()?)?,
             reason: text(words.next()?),
+            undone_at: match words.next() {
+                Some(word) => Some(instant(word)?),
+                None => None,
+            },
         }),
         "b" => Entry::Breach(HealthBreach {
             at: instant(words.next()?)?,
@@ -380,7 +386,12 @@ mod tests {
                     prop::option::of("[0-9a-f]{8}"),
                     0_u32..9
                 ),
-                (at(), prop::option::of(at()), prop::option::of(at())),
+                (
+                    at(),
+                    prop::option::of(at()),
+                    prop::option::of(at()),
+                    prop::option::of(at())
+                ),
                 0_usize..RESULTS.len(),
                 prop::option::of("[A-Z][A-Za-z]{0,20}"),
             )
@@ -389,7 +400,7 @@ mod tests {
                         index,
                         component,
                         (pod, uid, restarts),
-                        (planned_at, injected_at, recovered_at),
+                        (planned_at, injected_at, undone_at, recovered_at),
                         result,
                         reason,
                     )| {
@@ -402,6 +413,7 @@ mod tests {
                             restarts,
                             planned_at,
                             injected_at,
+                            undone_at,
                             recovered_at,
                             result: RESULTS[result].0,
                             reason: reason.unwrap_or_default(),

@@ -21,6 +21,8 @@ pub(crate) enum Mutant {
     DropsTheIntent,
     /// Changes the cluster without the Lease.
     IgnoresTheLease,
+    /// Leaves what an event has done as it is.
+    ForgetsToUndo,
     /// Leaves events out of the journal.
     ForgetsTheJournal,
     /// Refuses nothing for too few ready pods.
@@ -63,7 +65,7 @@ impl Mutant {
     }
 
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::DropsTheUid,
         Self::TakesOverDeletions,
         Self::ForgetsTheIntent,
@@ -72,6 +74,7 @@ impl Mutant {
         Self::TakesAnotherPod,
         Self::DropsTheIntent,
         Self::IgnoresTheLease,
+        Self::ForgetsToUndo,
         Self::ForgetsTheJournal,
         Self::IgnoresTheGuard,
         Self::IgnoresRecovery,

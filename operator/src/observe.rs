@@ -1,6 +1,6 @@
 //! Reads everything that one decision needs, once, into one plain value.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +10,13 @@ use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::{Api, ResourceExt};
 use soak_api::{PendingIntent, Phase, Plan, PlanError, SoakTest, SoakTestStatus};
 
+use crate::chaos::{self, Deed, effects};
 use crate::context::{Context, Error, belongs_to};
 use crate::decide::{LAST_CALL, due};
-use crate::facts::PodFact;
+use crate::facts::{Owner, PodFact};
 use crate::journal::{Journal, JournalError};
 use crate::judge::{Looking, Verdict};
-use crate::{chaos, judge, record, workload};
+use crate::{judge, record, workload};
 
 /// How long it may take to ask who leads.
 const ASKED_WITHIN: Duration = Duration::from_secs(3);
@@ -47,6 +48,12 @@ pub(crate) struct Observed {
     pub(crate) plan: Result<Arc<Plan>, PlanError>,
     /// The pod that leads, or why it is not known, where the event that is due is about it.
     pub(crate) leader: Option<Result<String, String>>,
+    /// Why it is not known what has become of the pending intent's pod.
+    pub(crate) unseen: Option<String>,
+    /// The Deployments that events change, by component, where they are asked about; `None` for one that is gone.
+    pub(crate) owners: BTreeMap<String, Result<Option<Owner>, String>>,
+    /// The events by which pods are cut off, where they are asked about.
+    pub(crate) cut_off: Option<Result<BTreeSet<u32>, String>>,
     /// Why the workload could not be created when that was last tried.
     pub(crate) undeployable: Option<String>,
     /// Whether Prometheus answers; `None` where it was not asked this time.
@@ -67,8 +74,9 @@ pub(crate) async fn observe(
     let (mut pods, departed) = ctx.pods.of(&key).ok_or(Error::NotYetListed)?;
     let journal = record::journal(test, ctx).await?;
     let status = test.status.clone().unwrap_or_default();
+    let mut unseen = None;
     if let Some(intent) = &status.chaos.pending {
-        look_again(&mut pods, intent, test, ctx).await?;
+        unseen = look_again(&mut pods, intent, test, ctx).await.err();
     }
     let judged = match (status.phase, &journal) {
         (Phase::Judging, Ok(journal)) => Some(judged(test, journal, ctx, now).await),
@@ -96,6 +104,10 @@ pub(crate) async fn observe(
         Ok(plan) => leader(test, &status, plan, ctx, now).await,
         Err(_) => None,
     };
+    let (owners, cut_off) = match &plan {
+        Ok(plan) => traces(test, &status, plan, ctx, now).await,
+        Err(_) => Default::default(),
+    };
     let remaining = if status.phase == Phase::CleaningUp {
         remaining(test, ctx).await
     } else {
@@ -112,6 +124,9 @@ pub(crate) async fn observe(
         journal,
         plan,
         leader,
+        unseen: unseen.map(|error| error.to_string()),
+        owners,
+        cut_off,
         undeployable: ctx.remembered(test).undeployable,
         metrics,
         looking,
@@ -136,6 +151,52 @@ async fn look_again(
     let now = found.and_then(|pod| PodFact::of(&pod));
     pods.extend(now.map(|(_, pod)| pod).filter(|pod| pod.uid == intent.uid));
     Ok(())
+}
+
+/// Reads what shows whether an event of those that change more than a pod is in force, while that matters: before it is
+/// begun, while nobody knows whether it has been, and once all is to be as it was.
+async fn traces(
+    test: &SoakTest,
+    status: &SoakTestStatus,
+    plan: &Plan,
+    ctx: &Context,
+    now: Timestamp,
+) -> (
+    BTreeMap<String, Result<Option<Owner>, String>>,
+    Option<Result<BTreeSet<u32>, String>>,
+) {
+    let pending = status.chaos.pending.as_ref();
+    let due = due(status, plan, now).map(|event| event.index);
+    let deed = pending
+        .map(|intent| intent.index)
+        .or(due)
+        .and_then(|index| Some((index, chaos::deed_of(test, plan, index)?)));
+    let keeps = status.phase == Phase::CleaningUp;
+    let mut components: BTreeSet<String> = BTreeSet::new();
+    let mut cut_off = keeps && chaos::cuts_off(test);
+    if keeps {
+        components.extend(chaos::scaled(test).map(str::to_owned));
+    }
+    if let Some((index, deed)) = deed {
+        let event = plan.events().get(index as usize);
+        let kind = event.and_then(|event| plan.kind(event));
+        if deed.is_of_component() {
+            components.extend(kind.map(|kind| kind.component().to_owned()));
+        }
+        cut_off |= matches!(deed, Deed::CutOff { .. }) && pending.is_some();
+    }
+    let mut owners = BTreeMap::new();
+    for component in components {
+        let owner = effects::owner(test, &component, ctx).await;
+        owners.insert(component, owner.map_err(|error| error.to_string()));
+    }
+    let cut_off = if cut_off {
+        let events = effects::cut_off(test, ctx).await;
+        Some(events.map_err(|error| error.to_string()))
+    } else {
+        None
+    };
+    (owners, cut_off)
 }
 
 /// Asks who leads if the event that is due is about the leader.
@@ -169,6 +230,15 @@ async fn remaining(test: &SoakTest, ctx: &Context) -> Vec<String> {
         let name = service.name_any();
         let found = services.get_opt(&name).await;
         remaining.extend(remains("service", &name, &found, test));
+    }
+    if chaos::cuts_off(test) {
+        match effects::cut_off(test, ctx).await {
+            Ok(events) => {
+                let events = events.iter();
+                remaining.extend(events.map(|index| format!("network policy of event {index}")));
+            }
+            Err(error) => remaining.push(format!("network policies, perhaps ({error})")),
+        }
     }
     remaining
 }

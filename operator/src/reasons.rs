@@ -23,10 +23,12 @@ pub(crate) mod chaos {
     pub(crate) const NO_CANDIDATE: &str = "NoCandidate";
     pub(crate) const LATE: &str = "Late";
     pub(crate) const TOO_LATE: &str = "TooLate";
-    pub(crate) const POD_GONE: &str = "PodGone";
+    pub(crate) const TARGET_GONE: &str = "TargetGone";
     pub(crate) const UNCONFIRMED: &str = "Unconfirmed";
     pub(crate) const ENDED: &str = "Ended";
     pub(crate) const REFUSED: &str = "Refused";
+    pub(crate) const NOT_REACHED: &str = "NotReached";
+    pub(crate) const NOT_CUT_OFF: &str = "NotCutOff";
 }
 
 /// What happened to the workload that chaos did not do.
@@ -36,5 +38,6 @@ pub(crate) mod breach {
     pub(crate) const EVICTED: &str = "Evicted";
     pub(crate) const POD_DELETED: &str = "PodDeleted";
     pub(crate) const NOT_RECOVERED: &str = "NotRecovered";
+    pub(crate) const NOT_UNDONE: &str = "NotUndone";
     pub(crate) const NODE_LOST: &str = "NodeLost";
 }

@@ -123,6 +123,7 @@ fn until(run: &Run, now: f64) -> Run {
         events: events
             .map(|event| ChaosEvent {
                 recovered_at: event.recovered_at.filter(|at| *at <= now),
+                undone_at: event.undone_at.filter(|at| *at <= now),
                 ..event.clone()
             })
             .collect(),
@@ -280,6 +281,7 @@ mod tests {
         run.events.push(ChaosEvent {
             at: 1100.0,
             recovered_at: Some(1190.0),
+            undone_at: None,
             kind: "podKill".to_owned(),
             component: "worker".to_owned(),
             pod: "a".to_owned(),

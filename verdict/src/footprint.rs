@@ -330,6 +330,7 @@ mod tests {
         ChaosEvent {
             at,
             recovered_at: Some(at + 10.0),
+            undone_at: None,
             kind: "podKill".to_owned(),
             component: component.to_owned(),
             pod: format!("{component}-{id}"),

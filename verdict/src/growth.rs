@@ -233,6 +233,7 @@ mod tests {
         run.events.push(ChaosEvent {
             at: 1001.0,
             recovered_at: None,
+            undone_at: None,
             kind: "podKill".to_owned(),
             component: "producer".to_owned(),
             pod: "producer-0".to_owned(),

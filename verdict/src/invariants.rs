@@ -62,6 +62,7 @@ fn event() -> impl Strategy<Value = ChaosEvent> {
         |(at, recovered_at, component, pod)| ChaosEvent {
             at,
             recovered_at,
+            undone_at: None,
             kind: "podKill".to_owned(),
             component,
             pod,

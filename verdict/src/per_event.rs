@@ -208,6 +208,7 @@ mod tests {
             .map(|at| ChaosEvent {
                 at: *at,
                 recovered_at: Some(at + 5.0),
+                undone_at: None,
                 kind: "podKill".to_owned(),
                 component: "worker".to_owned(),
                 pod: "gone".to_owned(),

@@ -427,6 +427,7 @@ impl Recording {
                 ChaosEvent {
                     at: event.t,
                     recovered_at: Some(event.recovered.unwrap_or(guess)),
+                    undone_at: None,
                     kind: event.kind.clone(),
                     component,
                     pod: event.pod.clone(),

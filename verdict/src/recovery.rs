@@ -13,9 +13,12 @@ pub(crate) fn judge(recovery: &Recovery, run: &Run, doubt: f64) -> Judgement {
     let mut times: Vec<f64> = run
         .events
         .iter()
-        .map(|event| match event.recovered_at {
-            Some(recovered) if recovered >= event.at => recovered - event.at,
-            _ => f64::INFINITY,
+        .map(|event| {
+            let since = event.undone_at.unwrap_or(event.at);
+            match event.recovered_at {
+                Some(recovered) if recovered >= since => recovered - since,
+                _ => f64::INFINITY,
+            }
         })
         .collect();
     times.sort_by(f64::total_cmp);
@@ -136,6 +139,7 @@ mod tests {
             .map(|time| ChaosEvent {
                 at: 1000.0,
                 recovered_at: time.map(|time| 1000.0 + time),
+                undone_at: None,
                 kind: "podKill".to_owned(),
                 component: "worker".to_owned(),
                 pod: "worker-0".to_owned(),

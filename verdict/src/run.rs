@@ -50,6 +50,8 @@ pub struct ChaosEvent {
     pub at: f64,
     /// When its component was back at its planned replicas, all ready; `None` if never seen.
     pub recovered_at: Option<f64>,
+    /// When it was undone, in seconds since the Unix epoch, where it lasts for a while: recovery begins only then.
+    pub undone_at: Option<f64>,
     /// Such as `podKill`.
     pub kind: String,
     /// The component that was hit.

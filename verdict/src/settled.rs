@@ -106,6 +106,7 @@ mod tests {
         ChaosEvent {
             at,
             recovered_at,
+            undone_at: None,
             kind: "podKill".to_owned(),
             component: "worker".to_owned(),
             pod: "worker-0".to_owned(),

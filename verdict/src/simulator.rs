@@ -183,6 +183,7 @@ impl Soak {
             events.push(ChaosEvent {
                 at,
                 recovered_at: Some(recovered),
+                undone_at: None,
                 kind: "podKill".to_owned(),
                 component: "worker".to_owned(),
                 pod: old.name.clone(),

@@ -1,10 +1,13 @@
-//! What is done to the workload's pods. Each event is a file of its own and a line in the list below.
+//! What is done to the workload. Each event is a file of its own and a line in the list below.
 
 mod evict;
 mod leader_kill;
+mod network_partition;
 mod pod_crash;
 mod pod_kill;
 mod pod_restart;
+mod rollout;
+mod scale;
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -13,9 +16,12 @@ use soak_verdict::Span;
 
 pub use evict::Evict;
 pub use leader_kill::{Leader, LeaderKill};
+pub use network_partition::NetworkPartition;
 pub use pod_crash::{CrashEndpoint, PodCrash};
 pub use pod_kill::PodKill;
 pub use pod_restart::PodRestart;
+pub use rollout::Rollout;
+pub use scale::{Change, Scale};
 
 /// Names with commas between them.
 macro_rules! list {
@@ -115,6 +121,12 @@ events! {
     leader_kill, "leaderKill", LeaderKill;
     /// Evicts a pod, as draining its node would.
     evict, "evict", Evict;
+    /// Scales a component, and scales it back.
+    scale, "scale", Scale;
+    /// Replaces all pods of a component.
+    rollout, "rollout", Rollout;
+    /// Cuts a pod off from the network for a while.
+    network_partition, "networkPartition", NetworkPartition;
 }
 
 /// The seeded schedule of events.

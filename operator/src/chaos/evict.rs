@@ -2,10 +2,10 @@
 
 use soak_api::Evict;
 
-use super::{Deed, Event};
+use super::{Deed, Event, Place};
 
 impl Event for Evict {
-    fn deed(&self) -> Deed {
-        Deed::Evict
+    fn deed(&self, _: &Place) -> Option<Deed> {
+        Some(Deed::Evict)
     }
 }

@@ -9,14 +9,14 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use soak_api::{COMPONENT, Leader, LeaderKill, PodKill, SOAK_TEST, SoakTest};
 
-use super::{Deed, Event};
+use super::{Deed, Event, Place};
 use crate::context::Context;
 use crate::judge;
 
 impl Event for LeaderKill {
-    fn deed(&self) -> Deed {
+    fn deed(&self, place: &Place) -> Option<Deed> {
         let component = self.component.clone();
-        PodKill { component }.deed()
+        PodKill { component }.deed(place)
     }
 
     fn leader(&self) -> Option<&Leader> {

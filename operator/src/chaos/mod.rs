@@ -1,41 +1,98 @@
 //! How each kind of event is carried out, and on whom. Each is a file of its own and a line below.
 
+pub(crate) mod effects;
 mod evict;
 mod leader_kill;
+mod network_partition;
 mod pod_crash;
 mod pod_kill;
 mod pod_restart;
+mod rollout;
+mod scale;
 
-use soak_api::{ChaosKind, CrashEndpoint, Leader, Plan};
+use soak_api::{ChaosKind, CrashEndpoint, Leader, Plan, PlannedEvent, SoakTest, Span};
 
 pub(crate) use leader_kill::find as find_leader;
 
-/// What is done to the pod.
+use crate::workload;
+
+/// What is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Deed {
-    /// Its object is deleted.
+    /// The pod's object is deleted.
     Delete {
         /// How long it is given between SIGTERM and SIGKILL; never 0, at which the object would vanish before its container
         /// is dead.
         grace_period_seconds: u32,
     },
-    /// It is evicted, if its disruption budgets allow it.
+    /// The pod is evicted, if its disruption budgets allow it.
     Evict,
-    /// Its process is asked to crash.
+    /// The pod's process is asked to crash.
     Crash(CrashEndpoint),
+    /// The pod is cut off from the network for a while.
+    CutOff { lasts: Span },
+    /// The component has so many pods for a while.
+    Scale { replicas: u32, lasts: Span },
+    /// All pods of the component are replaced.
+    Rollout,
 }
 
 impl Deed {
-    /// Whether the pod goes, or only its container.
+    /// Whether the pod goes.
     pub(crate) fn ends_the_pod(&self) -> bool {
-        !matches!(self, Self::Crash(_))
+        matches!(self, Self::Delete { .. } | Self::Evict)
     }
+
+    /// Whether it is done to all of the component, by its Deployment, and not to one pod.
+    pub(crate) fn is_of_component(&self) -> bool {
+        matches!(self, Self::Scale { .. } | Self::Rollout)
+    }
+
+    /// How long it lasts until it is undone; `None` where there is nothing to undo.
+    pub(crate) fn lasts(&self) -> Option<&Span> {
+        match self {
+            Self::CutOff { lasts } | Self::Scale { lasts, .. } => Some(lasts),
+            _ => None,
+        }
+    }
+
+    /// How many of a component's planned pods go, beside the one that is hit, that nobody names beforehand.
+    pub(crate) fn takes(&self, planned: u32) -> u32 {
+        match self {
+            Self::Scale { replicas, .. } => planned.saturating_sub(*replicas),
+            Self::Rollout => planned,
+            _ => 0,
+        }
+    }
+
+    /// The same when it is undone.
+    pub(crate) fn takes_undone(&self, planned: u32) -> u32 {
+        match self {
+            Self::Scale { replicas, .. } => replicas.saturating_sub(planned),
+            _ => 0,
+        }
+    }
+}
+
+/// What an event is drawn from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) draw: u64,
+    /// How many pods its component is planned to have.
+    pub(crate) planned: u32,
+    /// How many of them have to be ready whatever happens.
+    pub(crate) least: u32,
 }
 
 /// One kind of event.
 pub(crate) trait Event {
-    /// What is done to its pod.
-    fn deed(&self) -> Deed;
+    /// What is done; `None` where that would leave too few pods ready.
+    fn deed(&self, place: &Place) -> Option<Deed>;
+
+    /// Whether it ends the container of the pod that it is recorded with.
+    fn ends_a_container(&self) -> bool {
+        true
+    }
 
     /// The leader that it is about; any pod where there is none.
     fn leader(&self) -> Option<&Leader> {
@@ -51,11 +108,48 @@ pub(crate) fn event(kind: &ChaosKind) -> &dyn Event {
         ChaosKind::PodCrash(crash) => crash,
         ChaosKind::LeaderKill(kill) => kill,
         ChaosKind::Evict(evict) => evict,
+        ChaosKind::Scale(scale) => scale,
+        ChaosKind::Rollout(rollout) => rollout,
+        ChaosKind::NetworkPartition(partition) => partition,
     }
 }
 
-/// What the event of that place in the plan does; `None` where there is none.
-pub(crate) fn deed(plan: &Plan, index: u32) -> Option<Deed> {
+/// What the planned event does to the soak's workload; `None` where nothing may be done.
+pub(crate) fn deed(test: &SoakTest, plan: &Plan, planned: &PlannedEvent) -> Option<Deed> {
+    let kind = plan.kind(planned)?;
+    let chaos = test.spec.chaos.as_ref()?;
+    let replicas = workload::replicas(&test.spec.workload, kind.component());
+    let least = u64::from(replicas) * u64::from(chaos.guard.min_ready_percent);
+    event(kind).deed(&Place {
+        draw: planned.draw,
+        planned: replicas,
+        least: u32::try_from(least.div_ceil(100)).unwrap_or(u32::MAX),
+    })
+}
+
+/// The same of the event of that index; `None` where there is none.
+pub(crate) fn deed_of(test: &SoakTest, plan: &Plan, index: u32) -> Option<Deed> {
     let planned = plan.events().get(usize::try_from(index).ok()?)?;
-    plan.kind(planned).map(|kind| event(kind).deed())
+    deed(test, plan, planned)
+}
+
+/// Whether an event of that kind ends the container of the pod that it is recorded with.
+pub(crate) fn ends(test: &SoakTest, kind: &str) -> bool {
+    let events = test.spec.chaos.iter().flat_map(|chaos| &chaos.events);
+    let kinds = events.filter_map(soak_api::ChaosEvent::kind);
+    let mut same = kinds.filter(|one| one.name() == kind);
+    same.next()
+        .is_none_or(|kind| event(&kind).ends_a_container())
+}
+
+/// Whether any event of the soak is of a kind that cuts pods off.
+pub(crate) fn cuts_off(test: &SoakTest) -> bool {
+    let mut events = test.spec.chaos.iter().flat_map(|chaos| &chaos.events);
+    events.any(|event| event.network_partition.is_some())
+}
+
+/// The components that events of the soak scale.
+pub(crate) fn scaled(test: &SoakTest) -> impl Iterator<Item = &str> {
+    let events = test.spec.chaos.iter().flat_map(|chaos| &chaos.events);
+    events.filter_map(|event| Some(event.scale.as_ref()?.component.as_str()))
 }

@@ -2,10 +2,10 @@
 
 use soak_api::PodCrash;
 
-use super::{Deed, Event};
+use super::{Deed, Event, Place};
 
 impl Event for PodCrash {
-    fn deed(&self) -> Deed {
-        Deed::Crash(self.endpoint.clone())
+    fn deed(&self, _: &Place) -> Option<Deed> {
+        Some(Deed::Crash(self.endpoint.clone()))
     }
 }

@@ -2,14 +2,14 @@
 
 use soak_api::PodRestart;
 
-use super::{Deed, Event};
+use super::{Deed, Event, Place};
 
 impl Event for PodRestart {
     /// In whole seconds, at least one.
-    fn deed(&self) -> Deed {
+    fn deed(&self, _: &Place) -> Option<Deed> {
         let seconds = self.grace_period.duration().as_secs();
-        Deed::Delete {
+        Some(Deed::Delete {
             grace_period_seconds: u32::try_from(seconds).unwrap_or(u32::MAX).max(1),
-        }
+        })
     }
 }

@@ -1,19 +1,20 @@
-//! What became of an event that was begun: its result, its recovery, and what nobody wrote down of it. A pending intent
-//! that is found later is resolved and never forgotten.
+//! What became of an event that was begun: its result, and what nobody wrote down of it. A pending intent that is found
+//! later is resolved and never forgotten. Its way back is in [`super::recovery`].
 
 use jiff::{SignedDuration, Timestamp};
 use soak_api::{EventRecord, EventResult, PendingIntent, Recovering, SoakTest, SoakTestStatus};
 
 use super::chaos::LATEST;
-use super::{Announcement, Decision, Draft, Effect, health, signed};
-use crate::chaos::{self, Deed};
+use super::{Announcement, Decision, Draft, Effect, signed};
+use crate::chaos::Deed;
 use crate::facts::PodFact;
 use crate::journal::{Entry, IncarnationId};
 use crate::mutant::Mutant;
 use crate::reasons::{breach, chaos as reason};
+use crate::workload;
 
 /// How long after it was asked for, or was to be, a crash shows by a restart. One that comes later is not ours.
-const RESTARTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
+pub(super) const RESTARTED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
 /// Clocks of nodes differ, and say the end of a container in whole seconds.
 const CLOCKS: SignedDuration = SignedDuration::from_secs(10);
@@ -24,9 +25,9 @@ const RECENT: usize = 8;
 /// What came of carrying out an intent.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
-    /// It was accepted for the intended pod.
+    /// It was accepted for the intended pod or Deployment.
     Accepted,
-    /// The pod was gone, or its name had passed to another.
+    /// The pod or Deployment was gone, or its name had passed to another.
     Gone,
     /// It was refused, for the reason given.
     Refused(String),
@@ -34,15 +35,16 @@ pub(crate) enum Answer {
     Unknown,
 }
 
-/// An intent of an earlier pass, whose result nobody wrote down: done now if its pod still lives and it is not too
-/// late; given up if it is; presumed done if the pod is gone, which proves nothing.
+/// An intent of an earlier pass, whose result nobody wrote down: found done; or done now if its target is as it was and it
+/// is not too late; given up if it is; presumed done if the pod is gone, which proves nothing.
 pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
-    let deed = deed(draft, intent.index);
+    let Some(deed) = draft.deed(intent.index) else {
+        return;
+    };
     let found = Found::of(draft, &intent, &deed);
-    let latest = if deed.ends_the_pod() {
-        LATEST
-    } else {
-        RESTARTED_WITHIN
+    let latest = match deed {
+        Deed::Crash(_) => RESTARTED_WITHIN,
+        _ => LATEST,
     };
     let late = draft.now.duration_since(intent.planned_at) > latest;
     if matches!(found, Found::Ended)
@@ -61,15 +63,13 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
         };
         return;
     }
-    let wanted =
-        !draft.test.spec.suspend && pod_of(draft, &intent.uid).is_some_and(|pod| !pod.protected);
     if let Found::Untouched { version } = &found
         && !late
-        && (wanted || !deed.ends_the_pod())
+        && (wanted(draft, &intent, &deed) || matches!(deed, Deed::Crash(_)))
         && !Mutant::CallsPendingDone.is_on()
     {
         // To crash it again might hit the container that came after: whether it did shows by itself.
-        if deed.ends_the_pod() {
+        if !matches!(deed, Deed::Crash(_)) {
             draft.decision.effect = Effect::Inject {
                 version: version.clone(),
                 intent,
@@ -80,7 +80,18 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
         draft.look_at(draft.now + SignedDuration::from_secs(1));
         return;
     }
+    if matches!(found, Found::Unknown) {
+        draft.look_at(draft.now + SignedDuration::from_secs(1));
+        return;
+    }
     draft.status().chaos.pending = None;
+    if matches!(found, Found::Done) {
+        let planned = draft.planned(&intent.component);
+        let at = intent.decided_at;
+        begun(draft.status(), record_of(&intent), &deed, planned, at);
+        draft.look_at(draft.now);
+        return;
+    }
     let record = found.resolves(&intent, draft.now, reason::TOO_LATE);
     draft.announce(
         true,
@@ -91,29 +102,70 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
         ),
     );
     if record.result == EventResult::Presumed {
-        recovers(draft.status(), record);
+        recovers(draft.status(), Recovering::from(record));
     } else if !Mutant::DropsTheIntent.is_on() {
         keep(draft, record);
     }
     draft.look_at(draft.now);
 }
 
+/// Whether the intent may still be carried out: nobody has suspended the soak or protected its target since.
+fn wanted(draft: &Draft<'_>, intent: &PendingIntent, deed: &Deed) -> bool {
+    let mut pods = draft.observed.pods.iter();
+    let free = if deed.is_of_component() {
+        !pods.any(|pod| pod.component == intent.component && pod.protected)
+    } else {
+        pod_of(draft, &intent.uid).is_some_and(|pod| !pod.protected)
+    };
+    free && !draft.test.spec.suspend
+}
+
 /// What has become of the target of an intent whose result nobody wrote down.
 enum Found {
     /// It is as it was.
     Untouched { version: String },
+    /// It shows that the event was done.
+    Done,
     /// What was to end has ended.
     Ended,
-    /// Something else came first: of a container that was to end its pod is gone, or the container ended by itself.
+    /// Something else came first: of what was to be changed there is nothing more, or the container ended by itself.
     Taken,
+    /// It cannot be looked at.
+    Unknown,
 }
 
 impl Found {
     fn of(draft: &Draft<'_>, intent: &PendingIntent, deed: &Deed) -> Self {
+        if draft.observed.unseen.is_some() {
+            return Self::Unknown;
+        }
+        if deed.is_of_component() {
+            let owner = draft.observed.owners.get(&intent.component);
+            return match owner {
+                Some(Ok(Some(owner))) if owner.uid == intent.uid => {
+                    if owner.event == Some(intent.index) {
+                        Self::Done
+                    } else {
+                        let version = String::new();
+                        Self::Untouched { version }
+                    }
+                }
+                Some(Ok(_)) => Self::Taken,
+                Some(Err(_)) | None => Self::Unknown,
+            };
+        }
+        if matches!(deed, Deed::CutOff { .. }) {
+            match &draft.observed.cut_off {
+                Some(Ok(cut_off)) if cut_off.contains(&intent.index) => return Self::Done,
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Self::Unknown,
+            }
+        }
         let (pod, told) = (pod_of(draft, &intent.uid), intent.decided_at);
+        let crash = matches!(deed, Deed::Crash(_));
         match pod {
             None if deed.ends_the_pod() => Self::Ended,
-            Some(pod) if !deed.ends_the_pod() && crashed(pod, intent.restarts, told) => Self::Ended,
+            Some(pod) if crash && crashed(pod, intent.restarts, told) => Self::Ended,
             Some(pod) if pod.restarts == intent.restarts && !pod.stopped => Self::Untouched {
                 version: pod.version.clone(),
             },
@@ -130,8 +182,13 @@ impl Found {
                 record.injected_at = Some(now);
             }
             Self::Untouched { .. } => why.clone_into(&mut record.reason),
-            Self::Taken => reason::POD_GONE.clone_into(&mut record.reason),
-            Self::Ended => {
+            Self::Taken => reason::TARGET_GONE.clone_into(&mut record.reason),
+            Self::Done => {
+                record.result = EventResult::Unproven;
+                why.clone_into(&mut record.reason);
+                record.injected_at = Some(intent.decided_at);
+            }
+            Self::Ended | Self::Unknown => {
                 record.result = EventResult::Presumed;
                 reason::UNCONFIRMED.clone_into(&mut record.reason);
                 record.injected_at = Some(intent.decided_at);
@@ -141,67 +198,13 @@ impl Found {
     }
 }
 
-/// Notes which components are back, and which have been away too long.
-pub(super) fn recover(draft: &mut Draft<'_>) {
-    for recovering in std::mem::take(&mut draft.status().chaos.recovering) {
-        recover_from(draft, recovering);
-    }
-}
-
-fn recover_from(draft: &mut Draft<'_>, mut recovering: Recovering) {
-    let event = &mut recovering.event;
-    let deed = deed(draft, event.index);
-    let pod = pod_of(draft, &event.uid);
-    let ended = match pod {
-        None => true,
-        Some(pod) => !deed.ends_the_pod() && pod.restarts > event.restarts,
-    };
-    if event.result == EventResult::Unproven {
-        if pod.is_none() {
-            reason::POD_GONE.clone_into(&mut event.reason);
-            keep(draft, recovering.event);
-            return;
-        }
-        let told = event.injected_at.unwrap_or(event.planned_at);
-        if pod.is_some_and(|pod| crashed(pod, event.restarts, told)) {
-            event.result = EventResult::Injected;
-            proven(draft.status());
-        } else if draft.now >= told + RESTARTED_WITHIN {
-            reason::NO_RESTART.clone_into(&mut event.reason);
-            keep(draft, recovering.event);
-            return;
-        } else {
-            draft.look_at(told + RESTARTED_WITHIN);
-        }
-    }
-    if ended && draft.ready(&event.component) >= draft.desired(&event.component) {
-        event.recovered_at = Some(draft.now);
-        keep(draft, recovering.event);
-        return;
-    }
-    let limit = draft.test.spec.chaos.as_ref();
-    let limit = limit.map(|chaos| &chaos.guard.recovery_timeout);
-    if let Some(limit) = limit.filter(|_| !recovering.overdue) {
-        let since = event.injected_at.unwrap_or(event.planned_at);
-        let overdue_at = since + signed(limit.duration());
-        if draft.now < overdue_at {
-            draft.look_at(overdue_at);
-        } else {
-            recovering.overdue = true;
-            let (component, index) = (event.component.clone(), event.index);
-            let detail = format!("not ready again within {limit} after event {index}");
-            let no_pod = String::new();
-            health::breach(draft, component, no_pod, breach::NOT_RECOVERED, detail);
-        }
-    }
-    draft.status().chaos.recovering.push(recovering);
-}
-
 /// Brings what is begun to an end, because the soak ends: an event without recovery is written down as such.
 pub(super) fn close(draft: &mut Draft<'_>) {
     if let Some(intent) = draft.status().chaos.pending.take() {
-        let deed = deed(draft, intent.index);
-        let found = Found::of(draft, &intent, &deed);
+        let found = match draft.deed(intent.index) {
+            Some(deed) => Found::of(draft, &intent, &deed),
+            None => Found::Unknown,
+        };
         let record = found.resolves(&intent, draft.now, reason::ENDED);
         keep(draft, record);
     }
@@ -211,12 +214,14 @@ pub(super) fn close(draft: &mut Draft<'_>) {
     draft.status().chaos.next_at = None;
 }
 
-/// The status once the intent's result is known; `None` where nobody knows it, and the next pass has to find out.
+/// The status once the intent's result is known; `None` where nobody knows it, and the next pass has to find out. It was
+/// `asked` for at that instant, which is no later than it happened: the answer may be read long after.
 pub(crate) fn resolve(
     test: &SoakTest,
     intent: &PendingIntent,
     deed: &Deed,
     answer: &Answer,
+    asked: Timestamp,
     now: Timestamp,
 ) -> Option<Decision> {
     let mut status: SoakTestStatus = test.status.clone().unwrap_or_default();
@@ -228,21 +233,17 @@ pub(crate) fn resolve(
     let mut record = record_of(intent);
     match answer {
         Answer::Accepted => {
-            record.injected_at = Some(now);
-            if now.duration_since(intent.planned_at) > SignedDuration::from_secs(1) {
+            if asked.duration_since(intent.planned_at) > SignedDuration::from_secs(1) {
                 reason::LATE.clone_into(&mut record.reason);
             }
-            // A container that was told to crash is not yet seen to have done it.
-            record.result = EventResult::Unproven;
-            if deed.ends_the_pod() || Mutant::BelievesTheCrash.is_on() {
-                record.result = EventResult::Injected;
-                proven(&mut status);
+            let planned = workload::replicas(&test.spec.workload, &intent.component);
+            begun(&mut status, record, deed, planned, asked);
+            if deed.ends_the_pod() {
                 // The watch will tell as well: said now, it takes no write of its own.
                 let (uid, restarts) = (intent.uid.clone(), intent.restarts);
                 let id = IncarnationId { uid, restarts };
                 decision.journal.push(Entry::Ended { id, at: now });
             }
-            recovers(&mut status, record);
         }
         Answer::Gone | Answer::Refused(_) => {
             record.result = EventResult::Abandoned;
@@ -254,7 +255,7 @@ pub(crate) fn resolve(
                     note: format!("event {} was refused: {why}", intent.index),
                 });
             } else {
-                reason::POD_GONE.clone_into(&mut record.reason);
+                reason::TARGET_GONE.clone_into(&mut record.reason);
             }
             decision.journal.push(Entry::Event(record.clone()));
             push_recent(&mut status, record);
@@ -265,6 +266,41 @@ pub(crate) fn resolve(
     decision.again = std::time::Duration::from_secs(1);
     decision.status = status;
     Some(decision)
+}
+
+/// The status once what an event has done is undone; `None` where the event is not being undone.
+pub(crate) fn undone(test: &SoakTest, index: u32, now: Timestamp) -> Option<Decision> {
+    let mut status: SoakTestStatus = test.status.clone()?;
+    let mut recovering = status.chaos.recovering.iter_mut();
+    let one = recovering.find(|one| one.event.index == index && one.undoing)?;
+    (one.undo_at, one.undoing) = (None, false);
+    one.event.undone_at = Some(now);
+    status.presence.seen_at = Some(now);
+    Some(Decision {
+        status,
+        again: std::time::Duration::from_secs(1),
+        ..Decision::default()
+    })
+}
+
+/// The event was done at that instant. Only of a pod that goes does the API server's word prove it: of the others it is yet
+/// to be seen.
+fn begun(
+    status: &mut SoakTestStatus,
+    event: EventRecord,
+    deed: &Deed,
+    planned: u32,
+    at: Timestamp,
+) {
+    let mut one = Recovering::from(event);
+    one.event.injected_at = Some(at);
+    one.event.result = EventResult::Unproven;
+    one.undo_at = deed.lasts().map(|lasts| at + signed(lasts.duration()));
+    one.goes = deed.takes(planned);
+    if deed.ends_the_pod() || Mutant::BelievesTheCrash.is_on() {
+        proven(status, &mut one.event);
+    }
+    recovers(status, one);
 }
 
 /// Whether chaos brought about the end of this incarnation, or may have.
@@ -288,19 +324,21 @@ pub(super) fn ended(draft: &Draft<'_>, id: &IncarnationId) -> bool {
         })
         .chain(done)
         .filter(|(_, uid, ..)| **uid == id.uid)
-        .any(|(index, _, restarts, told)| match pod {
-            // A crash takes no pod, and taking a pod ends no container in one that lives on.
-            None => deed(draft, index).ends_the_pod() && restarts <= id.restarts,
-            Some(pod) => {
-                let crash = !deed(draft, index).ends_the_pod();
-                crash && restarts == id.restarts && crashed(pod, restarts, told)
-            }
-        })
+        .any(
+            |(index, _, restarts, told)| match (draft.deed(index), pod) {
+                // A crash takes no pod, and taking a pod ends no container in one that lives on.
+                (Some(deed), None) => deed.ends_the_pod() && restarts <= id.restarts,
+                (Some(Deed::Crash(_)), Some(pod)) => {
+                    restarts == id.restarts && crashed(pod, restarts, told)
+                }
+                _ => false,
+            },
+        )
 }
 
 /// Whether the container that was told to crash did so: it has ended, in time, and not for want of memory. Of a container
 /// that is not the last to have ended nothing more is known than that it did.
-fn crashed(pod: &PodFact, restarts: u32, told: Timestamp) -> bool {
+pub(super) fn crashed(pod: &PodFact, restarts: u32, told: Timestamp) -> bool {
     match pod.last_ended() {
         Some(last) if last == restarts => {
             let of_memory = |end: &(String, i32)| end.0 == breach::OOM_KILLED;
@@ -313,18 +351,9 @@ fn crashed(pod: &PodFact, restarts: u32, told: Timestamp) -> bool {
 }
 
 /// The pod of that uid, unless it is gone or on its way out.
-fn pod_of<'p>(draft: &'p Draft<'_>, uid: &str) -> Option<&'p PodFact> {
+pub(super) fn pod_of<'p>(draft: &'p Draft<'_>, uid: &str) -> Option<&'p PodFact> {
     let mut pods = draft.observed.pods.iter();
     pods.find(|pod| pod.uid == uid && !pod.terminating)
-}
-
-/// What the event does; a deletion where its plan is not known, for then it is not done any more.
-fn deed(draft: &Draft<'_>, index: u32) -> Deed {
-    let plan = draft.observed.plan.as_ref();
-    let deed = plan.ok().and_then(|plan| chaos::deed(plan, index));
-    deed.unwrap_or(Deed::Delete {
-        grace_period_seconds: 1,
-    })
 }
 
 fn record_of(intent: &PendingIntent) -> EventRecord {
@@ -337,6 +366,7 @@ fn record_of(intent: &PendingIntent) -> EventRecord {
         restarts: intent.restarts,
         planned_at: intent.planned_at,
         injected_at: None,
+        undone_at: None,
         recovered_at: None,
         result: EventResult::Abandoned,
         reason: String::new(),
@@ -357,9 +387,8 @@ fn push_recent(status: &mut SoakTestStatus, record: EventRecord) {
 }
 
 /// The event was done, and its component has to come back.
-fn recovers(status: &mut SoakTestStatus, event: EventRecord) {
-    let overdue = false;
-    status.chaos.recovering.push(Recovering { event, overdue });
+fn recovers(status: &mut SoakTestStatus, one: Recovering) {
+    status.chaos.recovering.push(one);
     trim(status);
 }
 
@@ -370,7 +399,8 @@ fn trim(status: &mut SoakTestStatus) {
 }
 
 /// One more event is proven.
-fn proven(status: &mut SoakTestStatus) {
+pub(super) fn proven(status: &mut SoakTestStatus, event: &mut EventRecord) {
+    event.result = EventResult::Injected;
     status.chaos.injected += 1;
     status.chaos.summary = summary(status.chaos.injected, status.chaos.planned);
 }

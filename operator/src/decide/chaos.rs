@@ -1,4 +1,4 @@
-//! Chaos: what is due, whether a guard refuses it, and which pod it hits.
+//! Chaos: what is due, whether a guard refuses it, and whom it hits.
 //!
 //! One event takes four requests: its intent before anything is done, the deed, its result, and its recovery. What becomes
 //! of it once it is begun is in [`super::aftermath`].
@@ -6,13 +6,14 @@
 use jiff::{SignedDuration, Timestamp};
 use soak_api::{
     Chaos, ChaosEvent, ChaosKind, EventRecord, EventResult, PendingIntent, Phase, Plan,
-    PlannedEvent, SoakTestStatus,
+    PlannedEvent, Recovering, SoakTestStatus,
 };
 
-use super::aftermath::{keep, recover, settle_intent, summary};
+use super::aftermath::{keep, summary};
+use super::recovery::recover;
 use super::{Draft, Effect, signed};
-use crate::chaos;
-use crate::facts::PodFact;
+use crate::chaos::{self, Deed};
+use crate::facts::{Owner, PodFact};
 use crate::mutant::Mutant;
 use crate::reasons::chaos as reason;
 
@@ -34,13 +35,14 @@ pub(super) fn start(draft: &mut Draft<'_>) {
     status.summary = summary(status.injected, status.planned);
 }
 
-/// Resolves what is begun and begins what is due, one event a pass.
+/// Looks after what is begun and begins what is due, one event a pass.
 pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
-    if let Some(intent) = draft.before.chaos.pending.clone() {
-        settle_intent(draft, intent);
+    recover(draft);
+    if draft.decision.effect != Effect::None {
+        // One thing at a time: something is undone.
+        draft.look_at(draft.now);
         return;
     }
-    recover(draft);
     let Ok(plan) = draft.observed.plan.clone() else {
         return;
     };
@@ -63,26 +65,31 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
         entry: chaos.events.get(event.entry),
         at,
     };
-    match due.target(draft, window_end) {
-        Ok(pod) if chaos.dry_run => {
+    let deed = chaos::deed(draft.test, &plan, event).ok_or(reason::TOO_FEW_READY);
+    let chosen = deed.and_then(|deed| {
+        let target = due.target(draft, &deed, window_end)?;
+        Ok((deed, target))
+    });
+    match chosen {
+        Ok((_, target)) if chaos.dry_run => {
             let record = EventRecord {
-                pod: pod.name.clone(),
-                uid: pod.uid.clone(),
-                restarts: pod.restarts,
+                pod: target.name,
+                uid: target.uid,
+                restarts: target.restarts,
                 ..due.skipped(reason::DRY_RUN)
             };
             keep(draft, record);
             draft.look_at(draft.now);
         }
-        Ok(pod) => {
-            let version = pod.version.clone();
-            let intent = due.intent(pod, draft.now);
+        Ok((deed, target)) => {
+            let version = target.version.clone();
+            let intent = due.intent(target, draft.now);
             if !Mutant::ForgetsTheIntent.is_on() {
                 draft.status().chaos.pending = Some(intent.clone());
             }
             draft.decision.effect = Effect::Inject {
                 intent,
-                deed: chaos::event(kind).deed(),
+                deed,
                 version,
                 again: false,
             };
@@ -120,18 +127,42 @@ pub(crate) fn due<'p>(
     (at <= now).then_some(event)
 }
 
-/// Begins nothing more, since the soak ends before its time; `false` while something begun is still open. What was planned
-/// for later is planned no longer.
-pub(super) fn stop(draft: &mut Draft<'_>) -> bool {
-    if let Some(intent) = draft.before.chaos.pending.clone() {
-        settle_intent(draft, intent);
-        return false;
-    }
+/// Begins nothing more, since the soak ends before its time. What was planned for later is planned no longer.
+pub(super) fn stop(draft: &mut Draft<'_>) {
     recover(draft);
     let status = &mut draft.decision.status.chaos;
     status.planned = status.due;
     status.summary = summary(status.injected, status.planned);
-    true
+}
+
+/// Whom an event hits: a pod, or the Deployment of its component.
+struct Target {
+    name: String,
+    uid: String,
+    restarts: u32,
+    version: String,
+}
+
+impl From<&PodFact> for Target {
+    fn from(pod: &PodFact) -> Self {
+        Self {
+            name: pod.name.clone(),
+            uid: pod.uid.clone(),
+            restarts: pod.restarts,
+            version: pod.version.clone(),
+        }
+    }
+}
+
+impl From<&Owner> for Target {
+    fn from(owner: &Owner) -> Self {
+        Self {
+            name: owner.name.clone(),
+            uid: owner.uid.clone(),
+            restarts: 0,
+            version: String::new(),
+        }
+    }
 }
 
 /// An event whose instant has come.
@@ -144,12 +175,13 @@ struct Due<'a> {
 }
 
 impl Due<'_> {
-    /// The pod that the event hits, or the guard that refuses it.
-    fn target<'p>(
+    /// Whom the event hits, or the guard that refuses it.
+    fn target(
         &self,
-        draft: &'p Draft<'_>,
+        draft: &Draft<'_>,
+        deed: &Deed,
         window_end: Timestamp,
-    ) -> Result<&'p PodFact, &'static str> {
+    ) -> Result<Target, &'static str> {
         if draft.test.spec.suspend {
             return Err(reason::SUSPENDED);
         }
@@ -164,6 +196,15 @@ impl Due<'_> {
             return Err(reason::NOT_RECOVERED);
         }
         let component = self.kind.component();
+        // What is done to all of a component goes with nothing else, however much may overlap.
+        let alone = |one: &Recovering| {
+            let theirs = draft.deed(one.event.index);
+            let other = || theirs.is_some_and(|theirs| theirs.is_of_component());
+            one.event.component == component && (deed.is_of_component() || other())
+        };
+        if recovering.iter().any(alone) {
+            return Err(reason::NOT_RECOVERED);
+        }
         let pods = || {
             let pods = draft.observed.pods.iter();
             pods.filter(|pod| pod.component == component)
@@ -174,6 +215,16 @@ impl Due<'_> {
         // The watch may still show a pod ready that was hit a moment ago.
         let hit = |pod: &PodFact| recovering.iter().any(|one| one.event.uid == pod.uid);
         let serving: Vec<_> = pods().filter(|pod| pod.serves() && !hit(pod)).collect();
+        if deed.is_of_component() {
+            let whole = serving.len() == draft.desired(component)
+                && draft.there(component) == draft.desired(component);
+            if !whole && !Mutant::IgnoresTheGuard.is_on() {
+                return Err(reason::TOO_FEW_READY);
+            }
+            let owner = draft.observed.owners.get(component);
+            let owner = owner.and_then(|owner| owner.as_ref().ok()?.as_ref());
+            return owner.map(Target::from).ok_or(reason::NO_CANDIDATE);
+        }
         if serving.is_empty() {
             return Err(reason::NO_CANDIDATE);
         }
@@ -195,21 +246,23 @@ impl Due<'_> {
             let leader = draft.observed.leader.as_ref();
             let name = leader.and_then(|leader| leader.as_ref().ok());
             candidates.retain(|pod| Some(&pod.name) == name);
-            return candidates.first().copied().ok_or(reason::NO_LEADER);
+            let first = candidates.first().copied();
+            return first.map(Target::from).ok_or(reason::NO_LEADER);
         }
         candidates.sort_by(|a, b| (a.created_at, &a.name).cmp(&(b.created_at, &b.name)));
         let rank = self.event.rank(candidates.len());
-        candidates.get(rank).copied().ok_or(reason::NO_CANDIDATE)
+        let chosen = candidates.get(rank).copied();
+        chosen.map(Target::from).ok_or(reason::NO_CANDIDATE)
     }
 
-    fn intent(&self, pod: &PodFact, now: Timestamp) -> PendingIntent {
+    fn intent(&self, target: Target, now: Timestamp) -> PendingIntent {
         PendingIntent {
             index: self.event.index,
             kind: self.kind.name().to_owned(),
             component: self.kind.component().to_owned(),
-            pod: pod.name.clone(),
-            uid: pod.uid.clone(),
-            restarts: pod.restarts,
+            pod: target.name,
+            uid: target.uid,
+            restarts: target.restarts,
             planned_at: self.at,
             decided_at: now,
         }
@@ -225,6 +278,7 @@ impl Due<'_> {
             restarts: 0,
             planned_at: self.at,
             injected_at: None,
+            undone_at: None,
             recovered_at: None,
             result: EventResult::Skipped,
             reason: reason.to_owned(),

@@ -16,9 +16,15 @@ const READY_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 const SHOWN: usize = 5;
 
 /// Writes down incarnations that are new and that are gone, and every end that chaos did not bring about.
+///
+/// Of a component that all of an event's pods may have gone from, nothing is said before it is known whether they have.
 pub(super) fn incarnations(draft: &mut Draft<'_>) {
+    let open = undecided(draft);
     let living: Vec<Incarnation> = draft.journal.living().cloned().collect();
     for incarnation in living {
+        if open.as_ref() == Some(&incarnation.component) {
+            continue;
+        }
         let uid = &incarnation.id.uid;
         let there = draft.observed.pods.iter().find(|pod| pod.uid == *uid);
         let goes_on = |pod: &PodFact| {
@@ -31,7 +37,7 @@ pub(super) fn incarnations(draft: &mut Draft<'_>) {
         let last = there.or_else(|| draft.observed.departed.get(uid)).cloned();
         let (id, at) = (incarnation.id.clone(), draft.now);
         draft.write(Entry::Ended { id, at });
-        if !aftermath::ended(draft, &incarnation.id) {
+        if !aftermath::ended(draft, &incarnation.id) && !goes(draft, &incarnation, last.as_ref()) {
             unplanned(draft, &incarnation, last.as_ref());
         }
     }
@@ -47,7 +53,46 @@ pub(super) fn incarnations(draft: &mut Draft<'_>) {
         draft.write(Entry::Started(incarnation));
     }
     for (incarnation, pod) in unseen(draft) {
-        unplanned(draft, &incarnation, Some(&pod));
+        if open.as_ref() == Some(&incarnation.component) {
+            continue;
+        }
+        if goes(draft, &incarnation, Some(&pod)) {
+            // So that it is counted once.
+            let (id, at) = (incarnation.id.clone(), draft.now);
+            draft.write(Entry::Started(incarnation));
+            draft.write(Entry::Ended { id, at });
+        } else {
+            unplanned(draft, &incarnation, Some(&pod));
+        }
+    }
+}
+
+/// The component of which it is not yet known whether an event has been done to all of it.
+fn undecided(draft: &Draft<'_>) -> Option<String> {
+    let intent = draft.decision.status.chaos.pending.as_ref()?;
+    let deed = draft.deed(intent.index)?;
+    deed.is_of_component().then(|| intent.component.clone())
+}
+
+/// Whether this is one of the pods that an event takes from its component without naming them. So many may go and no more,
+/// and only as pods that are scaled away do.
+fn goes(draft: &mut Draft<'_>, incarnation: &Incarnation, last: Option<&PodFact>) -> bool {
+    let out_of_memory = |pod: &PodFact| {
+        let end = pod.last_end.as_ref();
+        pod.has_ended(incarnation.id.restarts) && end.is_some_and(|end| end.0 == reason::OOM_KILLED)
+    };
+    let gone = last.is_none_or(|pod| {
+        let stays = draft.observed.pods.iter().any(|one| one.uid == pod.uid) && !pod.terminating;
+        !stays && pod.disruption.is_none() && !out_of_memory(pod)
+    });
+    let mut recovering = draft.decision.status.chaos.recovering.iter_mut();
+    let event = recovering.find(|one| one.goes > 0 && one.event.component == incarnation.component);
+    match event {
+        Some(event) if gone => {
+            event.goes -= 1;
+            true
+        }
+        _ => false,
     }
 }
 

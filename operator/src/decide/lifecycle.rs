@@ -9,7 +9,7 @@ use soak_api::{
     SoakTestStatus, WorkloadCleanup,
 };
 
-use super::{Draft, Effect, aftermath, chaos, health, signed};
+use super::{Draft, Effect, aftermath, chaos, health, recovery, signed};
 use crate::judge::{self, Looking};
 use crate::mutant::Mutant;
 
@@ -179,21 +179,29 @@ fn warm_up(draft: &mut Draft<'_>) {
 
 fn soak(draft: &mut Draft<'_>) {
     absence(draft);
+    let pending = draft.before.chaos.pending.clone();
+    if let Some(intent) = pending.clone() {
+        // First, for it may explain which pods have gone.
+        aftermath::settle_intent(draft, intent);
+    }
     health::incarnations(draft);
     let Some(began) = draft.before.times.soaking else {
         return;
     };
     let over = began + signed(draft.test.spec.duration.duration());
     looked(draft);
+    if pending.is_some() {
+        // One thing at a time.
+        return;
+    }
     if let Some(early) = draft.decision.status.failed_fast.clone() {
-        if chaos::stop(draft) {
-            let message = format!(
-                "{} has failed and ends the soak before its time: {}",
-                early.criterion, early.sentence
-            );
-            draft.announce(true, "FailedFast", message.clone());
-            settling(draft, message);
-        }
+        chaos::stop(draft);
+        let message = format!(
+            "{} has failed and ends the soak before its time: {}",
+            early.criterion, early.sentence
+        );
+        draft.announce(true, "FailedFast", message.clone());
+        settling(draft, message);
         return;
     }
     chaos::step(draft, over);
@@ -202,7 +210,7 @@ fn soak(draft: &mut Draft<'_>) {
         return;
     }
     let chaos = &draft.decision.status.chaos;
-    if chaos.pending.is_some() {
+    if chaos.pending.is_some() || draft.decision.effect != Effect::None {
         return;
     }
     if chaos.due < chaos.planned {
@@ -244,7 +252,7 @@ fn looked(draft: &mut Draft<'_>) {
 fn settle(draft: &mut Draft<'_>) {
     absence(draft);
     health::incarnations(draft);
-    aftermath::recover(draft);
+    recovery::recover(draft);
     let Some(began) = draft.before.times.settling else {
         return;
     };
@@ -256,7 +264,7 @@ fn settle(draft: &mut Draft<'_>) {
         .recovering
         .iter()
         .any(|recovering| !recovering.overdue);
-    if draft.before.drained_at.is_none() && !recovering {
+    if draft.before.drained_at.is_none() && !recovering && draft.decision.effect == Effect::None {
         draft.decision.effect = Effect::Drain;
         draft.look_at(draft.now + RETRY);
     }
@@ -321,6 +329,14 @@ fn clean_up(draft: &mut Draft<'_>) {
         .deadline_at
         .is_some_and(|deadline| draft.now >= deadline - CLOSING);
     let gone = draft.observed.remaining.is_empty() && draft.observed.pods.is_empty();
+    if keep && !late && left_behind(draft) {
+        draft.decision.effect = Effect::Restore;
+        draft.look_at(draft.now + RETRY);
+        if let Some(deadline) = draft.before.deadline_at {
+            draft.look_at(deadline - CLOSING);
+        }
+        return;
+    }
     if keep || late || gone {
         let now = draft.now;
         draft.status().times.completed = Some(now);
@@ -337,6 +353,19 @@ fn clean_up(draft: &mut Draft<'_>) {
     if let Some(deadline) = draft.before.deadline_at {
         draft.look_at(deadline - CLOSING);
     }
+}
+
+/// Whether the workload that is to be kept is not as it was planned, or perhaps not.
+fn left_behind(draft: &Draft<'_>) -> bool {
+    let scaled = draft.observed.owners.iter();
+    let mut scaled = scaled.map(|(component, owner)| match owner {
+        Ok(Some(owner)) => owner.replicas != draft.planned(component),
+        Ok(None) => false,
+        Err(_) => true,
+    });
+    let cut_off = draft.observed.cut_off.as_ref();
+    scaled.any(|scaled| scaled)
+        || cut_off.is_some_and(|cut_off| cut_off.as_ref().map_or(true, |events| !events.is_empty()))
 }
 
 /// Sets the outcome, once, and lets the workload be removed.

@@ -9,6 +9,7 @@ mod chaos;
 mod conditions;
 mod health;
 mod lifecycle;
+mod recovery;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,12 +17,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use soak_api::{PendingIntent, Phase, SoakTest, SoakTestStatus};
 
-pub(crate) use aftermath::{Answer, resolve};
+pub(crate) use aftermath::{Answer, resolve, undone};
 pub(crate) use chaos::{LATEST, due};
 pub(crate) use health::describe as describe_breach;
 pub(crate) use lifecycle::LAST_CALL;
 
-use crate::chaos::Deed;
+use crate::chaos::{self as chaos_kinds, Deed};
 use crate::journal::{Entry, Journal};
 use crate::observe::Observed;
 
@@ -57,6 +58,14 @@ pub(crate) enum Effect {
         /// Whether an earlier pass may have done it already, and died before it could say so.
         again: bool,
     },
+    /// Undo what the event of that index has done to its component.
+    Undo {
+        index: u32,
+        component: String,
+        deed: Deed,
+    },
+    /// Undo what chaos has left behind in a workload that is to be kept.
+    Restore,
     /// Tell the workload to finish what it has and to start nothing new.
     Drain,
     /// Remove the workload.
@@ -147,12 +156,27 @@ impl Draft<'_> {
             .count()
     }
 
+    /// How many pods there are that are not on their way out.
+    fn there(&self, component: &str) -> usize {
+        let pods = self.observed.pods.iter();
+        pods.filter(|pod| pod.component == component && !pod.terminating)
+            .count()
+    }
+
     fn desired(&self, component: &str) -> usize {
-        self.observed
-            .components
-            .iter()
-            .find(|c| c.name == component)
-            .map_or(0, |c| c.replicas as usize)
+        self.planned(component) as usize
+    }
+
+    fn planned(&self, component: &str) -> u32 {
+        let mut components = self.observed.components.iter();
+        let found = components.find(|c| c.name == component);
+        found.map_or(0, |component| component.replicas)
+    }
+
+    /// What the event of that index does; `None` where it is not known, for then it is not done any more.
+    fn deed(&self, index: u32) -> Option<Deed> {
+        let plan = self.observed.plan.as_ref().ok()?;
+        chaos_kinds::deed_of(self.test, plan, index)
     }
 
     fn all_ready(&self) -> bool {

@@ -194,6 +194,9 @@ impl World {
             journal: Ok(Arc::new(self.journal.clone())),
             plan: planned(&self.test).unwrap_or_else(|| Ok(Arc::default())),
             leader: None,
+            unseen: None,
+            owners: BTreeMap::new(),
+            cut_off: None,
             undeployable: None,
             metrics: None,
             looking: self.look(),
@@ -293,7 +296,7 @@ impl World {
                     .push((intent.index, intent.uid.clone(), serving > 3));
                 return Some((intent.clone(), deed.clone(), Answer::Accepted));
             }
-            Effect::None | Effect::Drain => {}
+            Effect::None | Effect::Drain | Effect::Undo { .. } | Effect::Restore => {}
         }
         None
     }
@@ -313,7 +316,7 @@ impl World {
             return self.restart();
         }
         self.now += SignedDuration::from_millis(20);
-        if let Some(decision) = resolve(&self.test, &intent, &deed, &answer, self.now)
+        if let Some(decision) = resolve(&self.test, &intent, &deed, &answer, self.now, self.now)
             && !self.record(&decision)
         {
             return self.restart();
@@ -587,7 +590,14 @@ fn a_refusal_is_told_in_the_words_in_which_it_came() {
     }
     let intent = world.status().chaos.pending.clone().expect("just seen");
     let answer = Answer::Refused("needs 3 healthy pods".to_owned());
-    let decision = resolve(&world.test, &intent, &Deed::Evict, &answer, world.now);
+    let decision = resolve(
+        &world.test,
+        &intent,
+        &Deed::Evict,
+        &answer,
+        world.now,
+        world.now,
+    );
     let decision = decision.expect("a result");
     assert_eq!(decision.status.chaos.recent[0].reason, "Refused");
     let [told] = decision.announcements.as_slice() else {

@@ -160,6 +160,7 @@ mod tests {
                     .parse()
                     .expect("an instant"),
                 injected_at: None,
+                undone_at: None,
                 recovered_at: None,
                 result: EventResult::Injected,
                 reason: String::new(),

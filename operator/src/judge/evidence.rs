@@ -67,7 +67,13 @@ fn healthy(test: &SoakTest, journal: &Journal) -> String {
         .collect();
     let slowest = injected
         .iter()
-        .filter_map(|event| Some(event.recovered_at?.duration_since(event.injected_at?)))
+        .filter_map(|event| {
+            Some(
+                event
+                    .recovered_at?
+                    .duration_since(event.undone_at.or(event.injected_at)?),
+            )
+        })
         .max();
     let nothing = "no pod restarted, ran out of memory, was evicted or was deleted but by chaos";
     let limit = test

@@ -7,6 +7,7 @@ use kube::ResourceExt;
 use soak_api::verdict::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
 use soak_api::{EventRecord, EventResult, Quantity, SoakTest};
 
+use crate::chaos;
 use crate::journal::{Incarnation, IncarnationId, Journal};
 use crate::prometheus::Answer;
 use crate::workload;
@@ -28,7 +29,7 @@ impl Observation {
     pub(super) fn of(test: &SoakTest, journal: &Journal, now: Timestamp) -> Option<Self> {
         let times = &test.status.as_ref()?.times;
         let mut pods: BTreeMap<String, Vec<_>> = BTreeMap::new();
-        let ends = planned_ends(journal);
+        let ends = planned_ends(test, journal);
         for (incarnation, end) in journal.incarnations.values() {
             // An event's instant is more exact than the moment at which the pod was seen to be going.
             let end = ends.get(&incarnation.id).copied().or(*end);
@@ -39,13 +40,19 @@ impl Observation {
         for incarnations in pods.values_mut() {
             incarnations.sort_by_key(|(incarnation, _)| incarnation.started_at);
         }
-        let done = |result| matches!(result, EventResult::Injected | EventResult::Presumed);
+        // What was not seen to happen, but may have, unsettles as much as what was; a crash that did not come does not.
+        let done = |event: &&EventRecord| match event.result {
+            EventResult::Injected | EventResult::Presumed => true,
+            EventResult::Unproven => event.recovered_at.is_some() || event.undone_at.is_some(),
+            EventResult::Skipped | EventResult::Abandoned => false,
+        };
         let mut events: Vec<_> = journal
             .events
             .values()
-            .filter(|event| done(event.result))
+            .filter(done)
             .map(|event| ChaosEvent {
                 at: seconds(event.injected_at.unwrap_or(event.planned_at)),
+                undone_at: event.undone_at.map(seconds),
                 recovered_at: event.recovered_at.map(seconds),
                 kind: event.kind.clone(),
                 component: event.component.clone(),
@@ -232,7 +239,8 @@ fn series_of(
     }
 }
 
-fn planned_ends(journal: &Journal) -> BTreeMap<IncarnationId, Timestamp> {
+/// The incarnations that events ended, each with the event's instant.
+fn planned_ends(test: &SoakTest, journal: &Journal) -> BTreeMap<IncarnationId, Timestamp> {
     let hit = |event: &EventRecord| IncarnationId {
         uid: event.uid.clone(),
         restarts: event.restarts,
@@ -240,6 +248,7 @@ fn planned_ends(journal: &Journal) -> BTreeMap<IncarnationId, Timestamp> {
     journal
         .events
         .values()
+        .filter(|event| event.result != EventResult::Unproven && chaos::ends(test, &event.kind))
         .filter_map(|event| Some((hit(event), event.injected_at?)))
         .collect()
 }

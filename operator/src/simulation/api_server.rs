@@ -1,5 +1,6 @@
 //! The model of the API server: what kube's client asks over HTTP, with everything that can go wrong on the way.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::cluster::{Model, NAME, NAMESPACE, State};
+use super::cluster::{Model, NAME, NAMESPACE, State, component_of, event_of, labelled};
 use super::promises::Blow;
 
 /// Who asks.
@@ -59,11 +60,15 @@ async fn serve(
     };
     tokio::time::sleep(Duration::from_millis(before)).await;
     let path = Path::of(parts.uri.path());
+    let merges = parts
+        .headers
+        .get(http::header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == "application/merge-patch+json");
     let serve = || {
         let now = model.clock.now();
         model
             .state()
-            .serve(&parts.method, &path, &body, caller, now)
+            .serve(&parts.method, merges, &path, &body, caller, now)
     };
     let reset = || std::io::Error::other("the connection is lost");
     let said = |what: &str, done: bool| {
@@ -205,6 +210,7 @@ impl State {
     fn serve(
         &mut self,
         method: &Method,
+        merges: bool,
         path: &Path,
         body: &Value,
         caller: &Caller,
@@ -217,10 +223,168 @@ impl State {
             self.promises.wrote();
         }
         match path.resource.as_str() {
+            "pods" if *method == Method::PATCH => self.label_pod(path, body, now),
             "pods" => self.serve_pod(method, path, body, caller, now),
+            "deployments" if merges => self.change_deployment(path, body, caller, now),
+            "horizontalpodautoscalers" | "networkpolicies"
+                if path.name.is_empty() && *method == Method::GET =>
+            {
+                (StatusCode::OK, self.list(&path.resource))
+            }
+            "networkpolicies" if *method == Method::POST => self.cut_off(path, body, caller, now),
+            "networkpolicies" if *method == Method::DELETE => self.reconnect(path, caller, now),
             "events" => (StatusCode::CREATED, body.clone()),
             _ => self.serve_object(method, path, body, caller, now),
         }
+    }
+
+    /// Objects beside pods; the strangers among them that some runs have.
+    fn list(&self, resource: &str) -> Value {
+        let objects = self.objects.iter().filter(|((of, _), _)| of == resource);
+        let mut items: Vec<_> = objects.map(|(_, object)| object.clone()).collect();
+        if self.faults.hindered && resource == "horizontalpodautoscalers" {
+            let target = json!({"kind": "Deployment", "name": format!("{NAME}-worker")});
+            items.push(json!({"metadata": {"name": "stranger"}, "spec": {"maxReplicas": 9, "scaleTargetRef": target}}));
+        }
+        if self.faults.hindered && resource == "networkpolicies" {
+            items.push(json!({"metadata": {"name": "stranger"}, "spec": {"podSelector": {}}}));
+        }
+        json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items})
+    }
+
+    fn label_pod(&mut self, path: &Path, body: &Value, now: Timestamp) -> (StatusCode, Value) {
+        let Some(live) = self.pods.get_mut(&path.name) else {
+            return failure(StatusCode::NOT_FOUND, "NotFound");
+        };
+        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
+        let metadata = &mut live.pod.metadata;
+        let changed = text("/metadata/resourceVersion")
+            .is_some_and(|seen| metadata.resource_version.as_deref() != Some(seen));
+        if changed || text("/metadata/uid") != metadata.uid.as_deref() {
+            return failure(StatusCode::CONFLICT, "Conflict");
+        }
+        let labels = body
+            .pointer("/metadata/labels")
+            .cloned()
+            .unwrap_or_default();
+        let labels: BTreeMap<String, String> = serde_json::from_value(labels).unwrap_or_default();
+        metadata.labels.get_or_insert_default().extend(labels);
+        let object = serde_json::to_value(&live.pod).unwrap_or_default();
+        let name = path.name.clone();
+        self.tell_pod(now, &name);
+        (StatusCode::OK, object)
+    }
+
+    /// An event that is done to all of a component, or its being undone.
+    fn change_deployment(
+        &mut self,
+        path: &Path,
+        body: &Value,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> (StatusCode, Value) {
+        let key = (path.resource.clone(), path.name.clone());
+        let Some(mut object) = self.objects.get(&key).cloned() else {
+            return failure(StatusCode::NOT_FOUND, "NotFound");
+        };
+        let same = |pointer: &str| {
+            let asked = body.pointer(pointer);
+            asked.is_none() || asked == object.pointer(pointer)
+        };
+        if !same("/metadata/resourceVersion") || !same("/metadata/uid") {
+            return failure(StatusCode::CONFLICT, "Conflict");
+        }
+        let uid = object
+            .pointer("/metadata/uid")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        let event = event_of(body.pointer("/metadata/annotations"));
+        let what = event.map_or_else(
+            || "undoes".to_owned(),
+            |event| format!("does event {event} to"),
+        );
+        self.history.tell(
+            now,
+            format!("{} {what} {} {}", caller.holder, path.name, body["spec"]),
+        );
+        match event {
+            Some(_) => {
+                let replicas = body.pointer("/spec/replicas").and_then(Value::as_u64);
+                let blow = Blow::Component {
+                    caller: &caller.holder,
+                    replicas,
+                };
+                self.strike(&uid, "worker", false, blow, now);
+            }
+            None => self.undo(&caller.holder, now),
+        }
+        merge(&mut object, body);
+        (StatusCode::OK, self.store(key, object, caller, now))
+    }
+
+    fn cut_off(
+        &mut self,
+        path: &Path,
+        body: &Value,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> (StatusCode, Value) {
+        let name = body
+            .pointer("/metadata/name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let key = (path.resource.clone(), name.to_owned());
+        if self.objects.contains_key(&key) {
+            return failure(StatusCode::CONFLICT, "AlreadyExists");
+        }
+        let event = event_of(body.pointer("/metadata/labels"));
+        self.history.tell(
+            now,
+            format!("{} cuts off whom event {event:?} is about", caller.holder),
+        );
+        let selected = self
+            .pods
+            .values()
+            .find(|live| labelled(&live.pod) == event && event.is_some());
+        if let Some(live) = selected.cloned() {
+            let uid = live.pod.metadata.uid.clone().unwrap_or_default();
+            let component = component_of(&live.pod).unwrap_or_default();
+            let blow = Blow::CutOff {
+                caller: &caller.holder,
+            };
+            self.strike(&uid, component, live.gone_at.is_some(), blow, now);
+        }
+        let mut object = body.clone();
+        self.born += 1;
+        object["metadata"]["uid"] = json!(format!("object-{}", self.born));
+        let stored = self.store(key, object, caller, now);
+        if !self.faults.unenforced {
+            self.connect(event, false, now);
+        }
+        (StatusCode::CREATED, stored)
+    }
+
+    fn reconnect(&mut self, path: &Path, caller: &Caller, now: Timestamp) -> (StatusCode, Value) {
+        let key = (path.resource.clone(), path.name.clone());
+        let Some(object) = self.objects.remove(&key) else {
+            return failure(StatusCode::NOT_FOUND, "NotFound");
+        };
+        self.history
+            .tell(now, format!("{} takes {} away", caller.holder, path.name));
+        self.undo(&caller.holder, now);
+        self.connect(event_of(object.pointer("/metadata/labels")), true, now);
+        (StatusCode::OK, object)
+    }
+
+    fn undo(&mut self, caller: &str, now: Timestamp) {
+        let lease = self
+            .objects
+            .get(&("leases".to_owned(), "soak-operator".to_owned()))
+            .cloned();
+        let test = self.test();
+        self.promises
+            .undoes(caller, lease.as_ref(), test.as_deref(), now);
     }
 
     fn serve_pod(
@@ -266,14 +430,15 @@ impl State {
         if changed || asked.is_some_and(|asked| asked != uid) {
             return failure(StatusCode::CONFLICT, "Conflict");
         }
-        if evicts && !self.calm && self.dice.chance(self.over_budget) {
+        if evicts && !self.calm && self.dice.chance(self.faults.over_budget) {
             return over_budget();
         }
         let blow = Blow::Pod {
             sure: asked.is_some(),
             caller: &caller.holder,
         };
-        self.strike(&live, blow, now);
+        let component = component_of(&live.pod).unwrap_or_default();
+        self.strike(&uid, component, live.gone_at.is_some(), blow, now);
         let grace = body.get("gracePeriodSeconds").and_then(Value::as_i64);
         self.terminate(now, &path.name, grace.unwrap_or(10));
         (StatusCode::OK, object)
@@ -382,7 +547,8 @@ impl State {
             "soaktests" if name == NAME => {
                 self.tell_test(now);
                 if let Some(test) = self.test() {
-                    let line = self.promises.recorded(&test, now);
+                    let in_force = self.in_force(&test);
+                    let line = self.promises.recorded(&test, &in_force, now);
                     self.history
                         .tell(now, format!("{} writes: {line}", caller.holder));
                 }

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::watcher;
 use serde_json::Value;
-use soak_api::{COMPONENT, SOAK_TEST, SoakTest};
+use soak_api::{COMPONENT, EVENT, SOAK_TEST, SoakTest};
 
 use super::faults::{Dice, End, Faults};
 use super::history::History;
@@ -38,6 +38,10 @@ pub(super) struct Live {
     pub(super) pod: Pod,
     pub(super) ready_at: Timestamp,
     pub(super) gone_at: Option<Timestamp>,
+    /// When it is not ready any more because it is cut off.
+    cut_at: Option<Timestamp>,
+    /// When it is ready again because it is not cut off any more.
+    back_at: Option<Timestamp>,
 }
 
 /// The life of a pod, for Prometheus and for the promises.
@@ -71,8 +75,8 @@ pub(super) struct State {
     /// Something changed that controllers go by.
     pub(super) changed: bool,
     disturbed_at: Timestamp,
-    /// How often a disruption budget keeps a pod, per thousand evictions.
-    pub(super) over_budget: u64,
+    /// What goes wrong.
+    pub(super) faults: Faults,
 }
 
 impl Model {
@@ -97,7 +101,7 @@ impl Model {
                 calm: false,
                 changed: false,
                 disturbed_at: now,
-                over_budget: faults.over_budget,
+                faults,
             }),
         }
     }
@@ -159,7 +163,10 @@ impl Model {
             .history
             .tell(now, format!("{pod} crashes as it was asked to"));
         let restarts = u32::try_from(restarts(&live.pod)).unwrap_or_default();
-        state.strike(&live, Blow::Container(restarts), now);
+        let uid = live.pod.metadata.uid.clone().unwrap_or_default();
+        let component = component_of(&live.pod).unwrap_or_default();
+        let blow = Blow::Container(restarts);
+        state.strike(&uid, component, live.gone_at.is_some(), blow, now);
         state.restart(now, pod);
         Answer::Accepted
     }
@@ -207,7 +214,7 @@ impl State {
         self.changed = true;
     }
 
-    fn tell_pod(&mut self, now: Timestamp, name: &str) {
+    pub(super) fn tell_pod(&mut self, now: Timestamp, name: &str) {
         self.changed = true;
         let version = self.next_version();
         if let Some(live) = self.pods.get_mut(name) {
@@ -242,21 +249,63 @@ impl State {
         self.tell_pod(now, name);
     }
 
-    /// Holds what is about to be done to a pod against the promises.
-    pub(super) fn strike(&mut self, live: &Live, blow: Blow<'_>, now: Timestamp) {
-        let uid = live.pod.metadata.uid.clone().unwrap_or_default();
-        let component = component_of(&live.pod).unwrap_or_default();
+    /// Holds what is about to be done to a pod or a Deployment against the promises.
+    pub(super) fn strike(
+        &mut self,
+        uid: &str,
+        component: &str,
+        terminating: bool,
+        blow: Blow<'_>,
+        now: Timestamp,
+    ) {
         let lease = ("leases".to_owned(), "soak-operator".to_owned());
         let strike = Strike {
-            uid: &uid,
+            uid,
             blow,
             lease: self.objects.get(&lease),
             test: self.test(),
             ready: self.ready(component),
-            terminating: live.gone_at.is_some(),
+            terminating,
             at: now,
         };
         self.promises.strikes(&strike);
+    }
+
+    /// What of events that are to be undone is in force.
+    pub(super) fn in_force(&self, test: &SoakTest) -> Vec<String> {
+        let policies = self
+            .objects
+            .keys()
+            .filter(|(of, _)| of == "networkpolicies");
+        let policies = policies.map(|(_, name)| name.clone());
+        let key = ("deployments".to_owned(), format!("{NAME}-worker"));
+        let planned = u64::from(test.spec.workload.simulation.workers.replicas);
+        let replicas = self
+            .objects
+            .get(&key)
+            .map(|object| Deployment::of(object).replicas);
+        let scaled = replicas.filter(|replicas| *replicas != planned);
+        policies
+            .chain(scaled.map(|replicas| format!("{replicas} workers")))
+            .collect()
+    }
+
+    /// The pod that the event is about loses the network, or has it again.
+    pub(super) fn connect(&mut self, event: Option<u64>, back: bool, now: Timestamp) {
+        let after = |dice: &mut Dice, least, most| {
+            let millis = i64::try_from(dice.between(least, most)).unwrap_or(500);
+            Some(now + SignedDuration::from_millis(millis))
+        };
+        let mut pods = self.pods.values_mut();
+        let Some(live) = pods.find(|live| event.is_some() && labelled(&live.pod) == event) else {
+            return;
+        };
+        if back {
+            live.cut_at = None;
+            live.back_at = after(&mut self.dice, 300, 3_000);
+        } else {
+            live.cut_at = after(&mut self.dice, 1_000, 6_000);
+        }
     }
 
     /// The container of a pod ends, and the kubelet starts another.
@@ -324,10 +373,11 @@ impl State {
                 self.told.push((now, watcher::Event::Delete(live.pod)));
             }
         }
+        self.network(now);
         let starting: Vec<_> = self
             .pods
             .iter()
-            .filter(|(_, live)| live.ready_at <= now && !is_ready(&live.pod))
+            .filter(|(_, live)| live.ready_at <= now && !is_ready(&live.pod) && !is_cut(live, now))
             .map(|(name, _)| name.clone())
             .collect();
         for name in starting {
@@ -346,6 +396,24 @@ impl State {
                 {
                     life.from = started;
                 }
+            }
+            self.tell_pod(now, &name);
+        }
+    }
+
+    /// Pods that are cut off are not ready for so long, and their containers go on.
+    fn network(&mut self, now: Timestamp) {
+        let due = |live: &Live| {
+            let (cut, back) = (is_cut(live, now), live.back_at.is_some_and(|at| at <= now));
+            cut && is_ready(&live.pod) || back
+        };
+        let due = self.pods.iter().filter(|(_, live)| due(live));
+        let names: Vec<_> = due.map(|(name, _)| name.clone()).collect();
+        for name in names {
+            if let Some(live) = self.pods.get_mut(&name) {
+                let ready = live.back_at.take_if(|at| *at <= now).is_some() && live.ready_at <= now;
+                let status = live.pod.status.get_or_insert_default();
+                status.conditions = Some(vec![condition(ready)]);
             }
             self.tell_pod(now, &name);
         }
@@ -375,12 +443,26 @@ impl State {
                 }
                 continue;
             }
-            let alive = mine
-                .iter()
-                .filter(|name| self.pods[*name].gone_at.is_none())
-                .count();
-            for _ in alive as u64..deployment.replicas {
+            let alive: Vec<String> = mine
+                .into_iter()
+                .filter(|name| self.pods[name].gone_at.is_none())
+                .collect();
+            for _ in alive.len() as u64..deployment.replicas {
                 self.bear(&deployment, faults, now);
+            }
+            // Those that came last are the first to go.
+            for name in alive
+                .iter()
+                .skip(usize::try_from(deployment.replicas).unwrap_or(0))
+            {
+                self.terminate(now, name, 10);
+            }
+            // One for another: the next goes once all are ready.
+            let whole = alive.len() as u64 == deployment.replicas
+                && alive.iter().all(|name| is_ready(&self.pods[name].pod));
+            let old = |name: &&String| template_of(&self.pods[*name].pod) != deployment.template;
+            if let Some(name) = alive.iter().find(old).filter(|_| whole) {
+                self.terminate(now, name, 10);
             }
         }
     }
@@ -409,7 +491,9 @@ impl State {
             ]
             .into(),
         );
-        pod.metadata.annotations = Some([("owner".to_owned(), deployment.uid.clone())].into());
+        let owner = ("owner".to_owned(), deployment.uid.clone());
+        let template = ("template".to_owned(), deployment.template.clone());
+        pod.metadata.annotations = Some([owner, template].into());
         let ready_at = now + SignedDuration::from_millis(i64::try_from(start).unwrap_or(300));
         let uid = uid_of(born);
         self.lives.insert(
@@ -425,6 +509,8 @@ impl State {
             pod,
             ready_at,
             gone_at: None,
+            cut_at: None,
+            back_at: None,
         };
         self.pods.insert(pod_name.clone(), live);
         self.tell_pod(now, &pod_name);
@@ -446,8 +532,12 @@ impl State {
                 object["metadata"]["deletionTimestamp"] = Value::String(now.to_string());
             }
         }
-        self.objects
-            .retain(|(resource, _), _| !matches!(resource.as_str(), "services" | "configmaps"));
+        self.objects.retain(|(resource, _), _| {
+            !matches!(
+                resource.as_str(),
+                "services" | "configmaps" | "networkpolicies"
+            )
+        });
     }
 
     /// The worker that leads: the eldest that lives.
@@ -483,6 +573,8 @@ struct Deployment {
     uid: String,
     component: String,
     replicas: u64,
+    /// What changes with its pods' template.
+    template: String,
     goes: bool,
 }
 
@@ -496,6 +588,11 @@ impl Deployment {
             uid: text(metadata.get("uid")),
             component: text(metadata["labels"].get(COMPONENT)),
             replicas: object["spec"]["replicas"].as_u64().unwrap_or(1),
+            template: text(
+                object
+                    .pointer("/spec/template/metadata/annotations")
+                    .and_then(|all| all.get(EVENT)),
+            ),
             goes: metadata.get("deletionTimestamp").is_some(),
         }
     }
@@ -507,6 +604,27 @@ pub(super) fn component_of(pod: &Pod) -> Option<&str> {
         .as_ref()
         .and_then(|labels| labels.get(COMPONENT))
         .map(String::as_str)
+}
+
+/// The event whose index is among these labels or annotations.
+pub(super) fn event_of(marks: Option<&Value>) -> Option<u64> {
+    marks?.get(EVENT)?.as_str()?.parse().ok()
+}
+
+/// The event by which the pod is labelled.
+pub(super) fn labelled(pod: &Pod) -> Option<u64> {
+    pod.metadata.labels.as_ref()?.get(EVENT)?.parse().ok()
+}
+
+fn template_of(pod: &Pod) -> String {
+    let annotations = pod.metadata.annotations.as_ref();
+    annotations
+        .and_then(|all| all.get("template").cloned())
+        .unwrap_or_default()
+}
+
+fn is_cut(live: &Live, now: Timestamp) -> bool {
+    live.cut_at.is_some_and(|at| at <= now)
 }
 
 fn owned_by(pod: &Pod, owner: &str) -> bool {
@@ -531,6 +649,14 @@ fn is_ready(pod: &Pod) -> bool {
     conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
 }
 
+fn condition(ready: bool) -> PodCondition {
+    PodCondition {
+        type_: "Ready".to_owned(),
+        status: if ready { "True" } else { "False" }.to_owned(),
+        ..PodCondition::default()
+    }
+}
+
 fn status(at: Timestamp, ready: bool, restarts: i32) -> PodStatus {
     let running = ContainerState {
         running: ready.then_some(ContainerStateRunning {
@@ -548,11 +674,7 @@ fn status(at: Timestamp, ready: bool, restarts: i32) -> PodStatus {
         ..ContainerState::default()
     });
     PodStatus {
-        conditions: Some(vec![PodCondition {
-            type_: "Ready".to_owned(),
-            status: if ready { "True" } else { "False" }.to_owned(),
-            ..PodCondition::default()
-        }]),
+        conditions: Some(vec![condition(ready)]),
         pod_ip: Some("10.0.0.1".to_owned()),
         container_statuses: Some(vec![ContainerStatus {
             name: "main".to_owned(),

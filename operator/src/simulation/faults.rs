@@ -63,6 +63,10 @@ pub(super) struct Faults {
     pub(super) deaf: u64,
     /// A disruption budget keeps a pod from being evicted.
     pub(super) over_budget: u64,
+    /// Nobody enforces NetworkPolicies.
+    pub(super) unenforced: bool,
+    /// An autoscaler scales the workers, and another NetworkPolicy selects them.
+    pub(super) hindered: bool,
     /// What never comes right.
     pub(super) ends: Option<End>,
 }
@@ -92,6 +96,8 @@ impl Faults {
             stopped: trouble(400, 20),
             deaf: trouble(400, 300),
             over_budget: trouble(400, 500),
+            unenforced: trouble(200, 1) > 0,
+            hindered: trouble(100, 1) > 0,
             ends: match dice.between(0, 19) {
                 0 => Some(End::Blind),
                 1 => Some(End::NeverReady),

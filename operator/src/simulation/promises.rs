@@ -11,6 +11,7 @@ use soak_api::{
 
 use super::cluster::{Life, State};
 use crate::journal::Journal;
+use crate::reasons::breach;
 
 /// What a status may be at most while the soak runs, in bytes of JSON, and at its end.
 const RUNNING_BYTES: usize = 6 * 1024;
@@ -37,6 +38,8 @@ pub(super) struct Promises {
     pub(super) writes: u32,
     /// Requests while the soak was in its judged window.
     pub(super) asked: u32,
+    /// The kinds of the events that the journal has as injected.
+    pub(super) kinds: Vec<String>,
     /// The uid that each event was ever meant for.
     intended: BTreeMap<u32, String>,
     /// What the operator really hit, see [`Blow::on`], with the event it was hit for.
@@ -74,12 +77,21 @@ pub(super) enum Blow<'a> {
     Pod { sure: bool, caller: &'a str },
     /// Its container ends that had been restarted so often.
     Container(u32),
+    /// It is cut off; by whom.
+    CutOff { caller: &'a str },
+    /// All of its component: rolled out, or scaled to so many pods; by whom.
+    Component {
+        caller: &'a str,
+        replicas: Option<u64>,
+    },
 }
 
 impl Blow<'_> {
-    /// What is hit: a pod, or one of its incarnations.
-    fn on(self, uid: &str) -> String {
+    /// What is hit: a pod, or one of its incarnations; what may be hit by many events, but by each once, with the event.
+    fn on(self, uid: &str, event: u32) -> String {
         match self {
+            Self::CutOff { .. } => format!("{uid} cut off by {event}"),
+            Self::Component { .. } => format!("{uid} changed by {event}"),
             Self::Pod { .. } => uid.to_owned(),
             Self::Container(restarts) => format!("{uid}#{restarts}"),
         }
@@ -127,13 +139,13 @@ impl Promises {
             return;
         }
         let meant = |pending: &&PendingIntent| match blow {
-            Blow::Pod { .. } => true,
             Blow::Container(restarts) => pending.restarts == *restarts,
+            _ => true,
         };
         let Some(pending) = pending.filter(|pending| pending.uid == *uid).filter(meant) else {
             self.breaks(
                 "a pod is hit only if its uid was written down before",
-                format!("{}, pending {pending:?}", blow.on(uid)),
+                format!("{}, pending {pending:?}", blow.on(uid, 0)),
             );
             return;
         };
@@ -142,24 +154,25 @@ impl Promises {
             let how = format!("event {} is {late:#} late", pending.index);
             self.breaks("what was missed is skipped", how);
         }
-        if let Blow::Pod { sure, caller } = blow {
-            if !sure {
-                self.breaks("a deletion names the uid", uid);
+        if matches!(blow, Blow::Pod { sure: false, .. }) {
+            self.breaks("a deletion names the uid", uid);
+        }
+        let caller = match blow {
+            Blow::Pod { caller, .. } | Blow::CutOff { caller } | Blow::Component { caller, .. } => {
+                Some(*caller)
             }
-            let holder = strike
-                .lease
-                .and_then(|lease| lease.pointer("/spec/holderIdentity"));
-            if holder.and_then(Value::as_str) != Some(caller) {
-                self.breaks(
-                    "only the holder of the Lease changes the cluster",
-                    format!("{caller} takes {uid} at {at}, held by {holder:?}"),
-                );
-            }
+            Blow::Container(_) => None,
+        };
+        if let Some(caller) = caller {
+            self.held(caller, strike.lease, uid, *at);
         }
         if strike.terminating {
             return;
         }
-        if let Some(event) = self.struck.insert(blow.on(uid), pending.index) {
+        if let Some(event) = self
+            .struck
+            .insert(blow.on(uid, pending.index), pending.index)
+        {
             self.breaks(
                 "no pod is hit twice",
                 format!("{uid} by {event} and {}", pending.index),
@@ -190,7 +203,14 @@ impl Promises {
             .disturbances
             .last()
             .is_none_or(|last| at.duration_since(*last) > WATCHED_WITHIN);
-        if known && (strike.ready - 1) * 100 < planned * percent {
+        let left = match blow {
+            Blow::Component {
+                replicas: Some(replicas),
+                ..
+            } => strike.ready.min(usize::try_from(*replicas).unwrap_or(0)),
+            _ => strike.ready - 1,
+        };
+        if known && left * 100 < planned * percent {
             self.breaks(
                 "the guard holds",
                 format!("{} of {planned} ready before {uid}", strike.ready),
@@ -198,8 +218,44 @@ impl Promises {
         }
     }
 
+    fn held(&mut self, caller: &str, lease: Option<&Value>, what: &str, at: Timestamp) {
+        let holder = lease.and_then(|lease| lease.pointer("/spec/holderIdentity"));
+        if holder.and_then(Value::as_str) != Some(caller) {
+            self.breaks(
+                "only the holder of the Lease changes the cluster",
+                format!("{caller} changes {what} at {at}, held by {holder:?}"),
+            );
+        }
+    }
+
+    /// Something is undone: only by the leader, and only once that was written down.
+    pub(super) fn undoes(
+        &mut self,
+        caller: &str,
+        lease: Option<&Value>,
+        test: Option<&SoakTest>,
+        at: Timestamp,
+    ) {
+        self.held(caller, lease, "what is undone", at);
+        let Some(status) = test.and_then(|test| test.status.as_ref()) else {
+            return;
+        };
+        let begun = status.chaos.recovering.iter().any(|one| one.undoing);
+        if !begun && status.phase < Phase::CleaningUp {
+            self.breaks(
+                "undoing is written down before it is done",
+                format!("at {at}"),
+            );
+        }
+    }
+
     /// A status is written; the answer is what is worth telling of it.
-    pub(super) fn recorded(&mut self, test: &SoakTest, at: Timestamp) -> String {
+    pub(super) fn recorded(
+        &mut self,
+        test: &SoakTest,
+        in_force: &[String],
+        at: Timestamp,
+    ) -> String {
         let status = test.status.clone().unwrap_or_default();
         let bytes = serde_json::to_vec(&status).map_or(0, |json| json.len());
         self.largest = self.largest.max(bytes);
@@ -220,6 +276,20 @@ impl Promises {
             pending: status.chaos.pending.clone(),
         };
         let before = self.before.replace(now.clone());
+        let judges = status.phase == Phase::Judging
+            && before
+                .as_ref()
+                .is_some_and(|before| before.phase < Phase::Judging);
+        let told = status
+            .breaches
+            .iter()
+            .any(|breach| breach.reason == breach::NOT_UNDONE);
+        if judges && !in_force.is_empty() && !told {
+            self.breaks(
+                "what is to be undone is undone before it is judged",
+                in_force.join(", "),
+            );
+        }
         let ends = before
             .as_ref()
             .is_none_or(|before| before.outcome.is_none());
@@ -294,6 +364,13 @@ pub(super) fn at_the_end(state: &mut State, test: &SoakTest) {
             .promises
             .breaks("a journal that is torn is Inconclusive", error),
     }
+    let left = state.in_force(test);
+    if !left.is_empty() {
+        state
+            .promises
+            .breaks("reversible events are undone", left.join(", "));
+    }
+    state.promises.breaches_have_causes(&status);
     if status.outcome == Some(SoakOutcome::Passed) {
         let unseen = unseen(state, &status.times);
         let drained = state.drained.is_some();
@@ -343,6 +420,11 @@ impl Promises {
             let how = format!("{:?}", status.chaos.pending);
             self.breaks("every intent is resolved", how);
         }
+        let injected = journal
+            .events
+            .values()
+            .filter(|event| event.result == EventResult::Injected);
+        self.kinds = injected.map(|event| event.kind.clone()).collect();
         let resolved: BTreeSet<u32> = journal.events.keys().copied().collect();
         let intended: BTreeSet<u32> = self.intended.keys().copied().collect();
         let forgotten: Vec<_> = intended.difference(&resolved).copied().collect();
@@ -358,8 +440,14 @@ impl Promises {
         for (index, event) in &journal.events {
             let really = self.struck.iter().find(|(_, i)| *i == index);
             let hit = really.map(|(on, _)| on.clone());
+            let caller = "";
             let blow = match event.kind.as_str() {
                 "podCrash" => Blow::Container(event.restarts),
+                "networkPartition" => Blow::CutOff { caller },
+                "scale" | "rollout" => Blow::Component {
+                    caller,
+                    replicas: None,
+                },
                 _ => Blow::Pod {
                     sure: true,
                     caller: "",
@@ -372,7 +460,7 @@ impl Promises {
             // A container that ends by itself, after it was told to and did not, looks just like one that did.
             let by_itself = matches!(blow, Blow::Container(_))
                 && self.disturbed_after(event.injected_at.unwrap_or(event.planned_at));
-            let proven = hit == Some(blow.on(&event.uid)) || by_itself;
+            let proven = hit == Some(blow.on(&event.uid, *index)) || by_itself;
             if event.result == EventResult::Injected && !proven {
                 self.breaks("Injected is proven", how);
             } else if hit.is_some()
@@ -380,6 +468,18 @@ impl Promises {
             {
                 self.breaks("what was done is not called skipped or given up", how);
             }
+        }
+    }
+
+    /// Nobody is blamed for what chaos did.
+    fn breaches_have_causes(&mut self, status: &SoakTestStatus) {
+        let ours = [breach::NOT_RECOVERED, breach::NOT_UNDONE];
+        let mut others = status
+            .breaches
+            .iter()
+            .filter(|one| !ours.contains(&one.reason.as_str()));
+        if let Some(breach) = others.next().filter(|_| self.disturbances.is_empty()) {
+            self.breaks("a breach of health has a cause", format!("{breach:?}"));
         }
     }
 

@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use soak_api::{SoakTest, Workload};
 
+pub(crate) use pods::rolled_at_once;
 pub(crate) use simulation::drain;
 
 /// The images that the simulation runs.
@@ -32,6 +33,18 @@ pub(crate) struct Component {
 /// The components of the workload, those that others depend on first.
 pub(crate) fn components(workload: &Workload) -> Vec<Component> {
     simulation::components(&workload.simulation)
+}
+
+/// How many pods the component is planned to have; none where there is no such component.
+pub(crate) fn replicas(workload: &Workload, component: &str) -> u32 {
+    let components = components(workload);
+    let found = components.iter().find(|one| one.name == component);
+    found.map_or(0, |component| component.replicas)
+}
+
+/// The name of the component's Deployment.
+pub(crate) fn deployment_name(test: &SoakTest, component: &str) -> String {
+    pods::full_name(test, component)
 }
 
 /// How long the workload keeps moving work around after a component is ready again, in seconds.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
+use k8s_openapi::api::apps::v1::{
+    Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
+};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EnvVar, EnvVarSource, HTTPGetAction, ObjectFieldSelector,
     PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile,
@@ -13,6 +15,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::{Resource, ResourceExt};
 use soak_api::{COMPONENT, SOAK_TEST, SoakTest};
+
+/// The strategy that replaces pods one after the other.
+pub(super) const ROLLING: &str = "RollingUpdate";
 
 /// The user and group that every container runs as.
 const NOBODY: i64 = 65_532;
@@ -29,6 +34,20 @@ pub(super) fn labels(test: &SoakTest, component: &str) -> BTreeMap<String, Strin
         (COMPONENT.to_owned(), component.to_owned()),
     ]
     .into()
+}
+
+/// How many of a component's pods are replaced at the same time when it is rolled out: a quarter, at least one.
+pub(crate) fn rolled_at_once(replicas: u32) -> u32 {
+    (replicas / 4).max(1)
+}
+
+/// A pod comes once an old one has gone: what tells the pods of a component apart, such as an id, is there once.
+fn one_for_another(replicas: u32) -> RollingUpdateDeployment {
+    let count = |count| Some(IntOrString::Int(i32::try_from(count).unwrap_or(i32::MAX)));
+    RollingUpdateDeployment {
+        max_surge: count(0),
+        max_unavailable: count(rolled_at_once(replicas)),
+    }
 }
 
 /// Metadata of an object that belongs to the SoakTest and goes with it.
@@ -81,7 +100,7 @@ pub(super) fn deployment(
             },
             strategy: Some(DeploymentStrategy {
                 type_: Some(strategy.to_owned()),
-                rolling_update: None,
+                rolling_update: (strategy == ROLLING).then(|| one_for_another(replicas)),
             }),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {

@@ -79,7 +79,6 @@ pub(super) fn deployments(test: &SoakTest, images: &Images) -> Vec<Deployment> {
         pods::env("PRODUCERS", producers.replicas.to_string()),
         pods::env("MESSAGE_RATE", simulation.message_rate.to_string()),
     ];
-    let rolling = "RollingUpdate";
     let audit = Container {
         args: Some(vec!["audit".into()]),
         ..container(test, AUDITOR, worker_image, vec![])
@@ -90,7 +89,7 @@ pub(super) fn deployments(test: &SoakTest, images: &Images) -> Vec<Deployment> {
             test,
             PRODUCER,
             producers.replicas,
-            rolling,
+            pods::ROLLING,
             container(test, PRODUCER, producer_image, producer_env),
             vec![],
         ),
@@ -98,7 +97,7 @@ pub(super) fn deployments(test: &SoakTest, images: &Images) -> Vec<Deployment> {
             test,
             WORKER,
             workers.replicas,
-            rolling,
+            pods::ROLLING,
             container(test, WORKER, worker_image, worker_env),
             vec![],
         ),

@@ -276,6 +276,7 @@ fn plausible(dice: &mut Dice) -> Run {
             ChaosEvent {
                 at,
                 recovered_at: dice.chance(0.9).then(|| at + dice.between(0.0, 4.0 * step)),
+                undone_at: None,
                 kind: "podKill".to_owned(),
                 component: name(dice),
                 pod: format!("worker-{}", dice.below(6)),
@@ -409,6 +410,7 @@ fn bend_events(run: &mut Run, odd: f64, dice: &mut Dice) {
     let event = ChaosEvent {
         at: odd,
         recovered_at: dice.chance(0.8).then(|| number(dice)),
+        undone_at: None,
         kind: name(dice),
         component: "worker".to_owned(),
         pod: name(dice),

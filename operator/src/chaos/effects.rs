@@ -1,0 +1,349 @@
+//! What events leave in the cluster beside pods that go: Deployments that are changed, and policies that cut pods off. Each
+//! carries the event's index, so that it shows whether the event was done.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::{ParseExpressionError, Selector, SelectorExt};
+use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
+use soak_api::{EVENT, PendingIntent, SOAK_TEST, SoakTest};
+
+use crate::act::in_time;
+use crate::context::{Context, Error, belongs_to};
+use crate::facts::Owner;
+use crate::mutant::Mutant;
+use crate::workload;
+
+/// Why nothing was done.
+pub(crate) enum Refusal {
+    /// What was to be changed is gone, or another has its name.
+    Gone,
+    /// It must not be done.
+    Because(String),
+    /// It is too late, or this operator does not lead any more.
+    NotNow,
+    /// The API server did not do it.
+    Failed(kube::Error),
+}
+
+impl From<kube::Error> for Refusal {
+    fn from(error: kube::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The Deployment of the component; `None` where it is gone, or not the soak's.
+pub(crate) async fn owner(
+    test: &SoakTest,
+    component: &str,
+    ctx: &Context,
+) -> kube::Result<Option<Owner>> {
+    let found = deployment(test, component, ctx).await?;
+    Ok(found.as_ref().map(Owner::of))
+}
+
+async fn deployment(
+    test: &SoakTest,
+    component: &str,
+    ctx: &Context,
+) -> kube::Result<Option<Deployment>> {
+    let deployments: Api<Deployment> = ctx.api(test);
+    let name = workload::deployment_name(test, component);
+    let found = deployments.get_opt(&name).await?;
+    Ok(found.filter(|found| belongs_to(found, test)))
+}
+
+/// Gives the component's Deployment so many pods, unless an autoscaler would take that back.
+pub(crate) async fn scale(
+    test: &SoakTest,
+    intent: &PendingIntent,
+    replicas: u32,
+    ctx: &Context,
+) -> Result<(), Refusal> {
+    let autoscalers: Api<HorizontalPodAutoscaler> = ctx.api(test);
+    let all = autoscalers.list(&ListParams::default()).await?;
+    let targets = |one: &&HorizontalPodAutoscaler| {
+        let target = one.spec.as_ref().map(|spec| &spec.scale_target_ref);
+        target.is_some_and(|target| target.kind == "Deployment" && target.name == intent.pod)
+    };
+    if let Some(one) = all.iter().find(targets) {
+        let (name, of) = (one.name_any(), &intent.pod);
+        let why = format!("the HorizontalPodAutoscaler {name} scales {of}");
+        return Err(Refusal::Because(why));
+    }
+    change(test, intent, json!({"replicas": replicas}), ctx).await
+}
+
+/// Lets the component's Deployment replace all of its pods.
+pub(crate) async fn roll_out(
+    test: &SoakTest,
+    intent: &PendingIntent,
+    ctx: &Context,
+) -> Result<(), Refusal> {
+    let template = json!({"metadata": {"annotations": {EVENT: intent.index.to_string()}}});
+    change(test, intent, json!({"template": template}), ctx).await
+}
+
+/// Changes the very Deployment that was meant, as it is now, and once: who comes again finds the event's index on it.
+async fn change(
+    test: &SoakTest,
+    intent: &PendingIntent,
+    spec: serde_json::Value,
+    ctx: &Context,
+) -> Result<(), Refusal> {
+    let found = deployment(test, &intent.component, ctx).await?;
+    let found = found.filter(|found| found.uid().as_ref() == Some(&intent.uid));
+    let found = found.ok_or(Refusal::Gone)?;
+    if Owner::of(&found).event == Some(intent.index) {
+        return Ok(());
+    }
+    let patch = json!({
+        "metadata": {
+            "uid": intent.uid,
+            "resourceVersion": found.resource_version(),
+            "annotations": {EVENT: intent.index.to_string()},
+        },
+        "spec": spec,
+    });
+    let deployments: Api<Deployment> = ctx.api(test);
+    let params = PatchParams::default();
+    still(intent, ctx)?;
+    deployments
+        .patch(&intent.pod, &params, &Patch::Merge(&patch))
+        .await?;
+    Ok(())
+}
+
+/// Gives the component's Deployment the pods that are planned. One that is gone has none to take back.
+pub(crate) async fn scale_back(
+    test: &SoakTest,
+    component: &str,
+    ctx: &Context,
+) -> Result<(), Error> {
+    let what = "scale a component back";
+    let found = deployment(test, component, ctx).await;
+    let Some(found) = found.map_err(Error::kube(what))? else {
+        return Ok(());
+    };
+    let planned = workload::replicas(&test.spec.workload, component);
+    if Owner::of(&found).replicas == planned {
+        return Ok(());
+    }
+    let patch = json!({
+        "metadata": {"uid": found.uid(), "resourceVersion": found.resource_version()},
+        "spec": {"replicas": planned},
+    });
+    let deployments: Api<Deployment> = ctx.api(test);
+    let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
+    leads(ctx)?;
+    deployments
+        .patch(&found.name_any(), &params, &patch)
+        .await
+        .map_err(Error::kube(what))?;
+    Ok(())
+}
+
+/// Cuts the very pod that was meant off. The label comes first, which alone does nothing, and then the policy that selects
+/// it: where there is that policy, the pod is cut off.
+pub(crate) async fn cut(
+    test: &SoakTest,
+    intent: &PendingIntent,
+    pod: &Pod,
+    ctx: &Context,
+) -> Result<(), Refusal> {
+    let policies: Api<NetworkPolicy> = ctx.api(test);
+    let all = policies.list(&ListParams::default()).await?;
+    let name = policy_name(test, intent.index);
+    for policy in &all {
+        // Policies add up: what another one allows stays open.
+        if policy.name_any() != name && selects(policy, pod).unwrap_or(true) {
+            let (pod, name) = (&intent.pod, policy.name_any());
+            let why = format!("the NetworkPolicy {name} selects {pod}, too");
+            return Err(Refusal::Because(why));
+        }
+    }
+    let pods: Api<Pod> = ctx.api(test);
+    let label = json!({
+        "metadata": {
+            "uid": intent.uid,
+            "resourceVersion": pod.resource_version(),
+            "labels": {EVENT: intent.index.to_string()},
+        },
+    });
+    still(intent, ctx)?;
+    pods.patch(&intent.pod, &PatchParams::default(), &Patch::Merge(&label))
+        .await?;
+    let policy = policy(test, intent.index, ctx);
+    still(intent, ctx)?;
+    match policies.create(&PostParams::default(), &policy).await {
+        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => Ok(()),
+        other => other.map(|_| ()).map_err(Refusal::Failed),
+    }
+}
+
+/// The events by which pods are cut off.
+pub(crate) async fn cut_off(test: &SoakTest, ctx: &Context) -> kube::Result<BTreeSet<u32>> {
+    let policies: Api<NetworkPolicy> = ctx.api(test);
+    let ours = ListParams::default().labels(&format!("{SOAK_TEST}={},{EVENT}", test.name_any()));
+    let all = policies.list(&ours).await?;
+    let own = all.iter().filter(|policy| belongs_to(*policy, test));
+    let events = own.filter_map(|policy| policy.labels().get(EVENT)?.parse().ok());
+    Ok(events.collect())
+}
+
+/// Takes the policy of the event away, if it is there.
+pub(crate) async fn reconnect(test: &SoakTest, index: u32, ctx: &Context) -> Result<(), Error> {
+    let what = "remove a network policy";
+    let policies: Api<NetworkPolicy> = ctx.api(test);
+    let name = policy_name(test, index);
+    let found = policies.get_opt(&name).await;
+    let found = found.map_err(Error::kube(what))?;
+    let Some(found) = found.filter(|found| belongs_to(found, test)) else {
+        return Ok(());
+    };
+    let same = Preconditions {
+        uid: found.uid(),
+        resource_version: None,
+    };
+    let params = DeleteParams::default().preconditions(same);
+    leads(ctx)?;
+    match policies.delete(&name, &params).await {
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        other => other.map(|_| ()).map_err(Error::kube(what)),
+    }
+}
+
+/// Whether this operator may still do what was meant: it may have been stopped since it looked.
+fn still(intent: &PendingIntent, ctx: &Context) -> Result<(), Refusal> {
+    let now = in_time(intent, ctx);
+    now.then_some(()).ok_or(Refusal::NotNow)
+}
+
+fn leads(ctx: &Context) -> Result<(), Error> {
+    let leads = ctx.leadership.may_act() || Mutant::IgnoresTheLease.is_on();
+    leads.then_some(()).ok_or(Error::NotLeading)
+}
+
+fn policy_name(test: &SoakTest, index: u32) -> String {
+    format!("{}-partition-{index}", test.name_any())
+}
+
+/// Lets nothing in or out but who scrapes.
+fn policy(test: &SoakTest, index: u32, ctx: &Context) -> NetworkPolicy {
+    let own = (SOAK_TEST.to_owned(), test.name_any());
+    let event = (EVENT.to_owned(), index.to_string());
+    let labels: std::collections::BTreeMap<_, _> = [own, event].into();
+    let labels_of = |labels| LabelSelector {
+        match_labels: labels,
+        match_expressions: None,
+    };
+    let namespace = crate::judge::url_of(test, ctx).and_then(|url| namespace_of(&url));
+    let name = |namespace| [("kubernetes.io/metadata.name".to_owned(), namespace)].into();
+    let scrapes = NetworkPolicyPeer {
+        namespace_selector: Some(labels_of(namespace.map(name))),
+        ..NetworkPolicyPeer::default()
+    };
+    let mut policy = NetworkPolicy {
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(labels_of(Some(labels.clone()))),
+            policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
+            ingress: Some(vec![NetworkPolicyIngressRule {
+                from: Some(vec![scrapes]),
+                ports: None,
+            }]),
+            egress: None,
+        }),
+        ..NetworkPolicy::default()
+    };
+    policy.metadata.name = Some(policy_name(test, index));
+    policy.metadata.labels = Some(labels);
+    policy.metadata.owner_references = test.controller_owner_ref(&()).map(|owner| vec![owner]);
+    policy
+}
+
+/// The namespace of the Service that a URL names; `None` where it is not one of the cluster's, and any may be where
+/// Prometheus scrapes from.
+fn namespace_of(url: &str) -> Option<String> {
+    let authority = url.split("://").nth(1)?.split(['/', '?']).next()?;
+    let host = authority.rsplit('@').next()?.split(':').next()?;
+    if host.parse::<std::net::IpAddr>().is_ok() {
+        return None;
+    }
+    let mut names = host.split('.');
+    names.next().filter(|service| !service.is_empty())?;
+    let namespace = names.next().filter(|namespace| !namespace.is_empty())?;
+    let in_cluster = matches!(names.next(), None | Some("svc"));
+    in_cluster.then(|| namespace.to_owned())
+}
+
+/// Whether the policy is about the pod; an error where its selector cannot be understood.
+fn selects(policy: &NetworkPolicy, pod: &Pod) -> Result<bool, ParseExpressionError> {
+    let spec = policy.spec.as_ref();
+    let selector = spec.and_then(|spec| spec.pod_selector.clone());
+    let selector: Selector = selector.unwrap_or_default().try_into()?;
+    Ok(selector.matches(pod.labels()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_namespace_of_a_service_is_known_by_its_url() {
+        let known = [
+            "http://prometheus.monitoring:9090",
+            "http://prometheus.monitoring.svc:9090/prefix",
+            "https://user:secret@prometheus.monitoring.svc.cluster.local",
+        ];
+        for url in known {
+            assert_eq!(namespace_of(url).as_deref(), Some("monitoring"), "{url}");
+        }
+        for url in [
+            "http://prometheus:9090",
+            "http://10.0.0.1:9090",
+            "https://prometheus.example.com",
+            "nothing",
+        ] {
+            assert_eq!(namespace_of(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_selects_everything_or_the_pods_labels_selects_the_pod() {
+        let mut pod = Pod::default();
+        pod.metadata.labels = Some([("app".to_owned(), "shop".to_owned())].into());
+        let policy = |selector: serde_json::Value| -> NetworkPolicy {
+            serde_json::from_value(json!({"spec": {"podSelector": selector}})).expect("a policy")
+        };
+        for selector in [
+            json!({}),
+            json!({"matchLabels": {"app": "shop"}}),
+            json!({"matchExpressions": [{"key": "app", "operator": "In", "values": ["shop", "bank"]}]}),
+            json!({"matchExpressions": [{"key": "gone", "operator": "DoesNotExist"}]}),
+        ] {
+            assert_eq!(
+                selects(&policy(selector.clone()), &pod).ok(),
+                Some(true),
+                "{selector}"
+            );
+        }
+        for selector in [
+            json!({"matchLabels": {"app": "bank"}}),
+            json!({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["shop"]}]}),
+        ] {
+            assert_eq!(
+                selects(&policy(selector.clone()), &pod).ok(),
+                Some(false),
+                "{selector}"
+            );
+        }
+    }
+}
