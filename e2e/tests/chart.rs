@@ -362,6 +362,8 @@ const MUST_NOT: &[(&str, &str)] = &[
     ("delete", "configmaps"),
     ("list", "configmaps"),
     ("create", "soaktests.soak-operator.io"),
+    ("patch", "soaktests.soak-operator.io"),
+    ("update", "soaktests.soak-operator.io"),
     ("delete", "soaktests.soak-operator.io"),
     ("delete", "nodes"),
     ("patch", "nodes"),

@@ -132,6 +132,7 @@ async fn a_component_is_scaled_for_a_while_and_rolled_out_and_nobody_is_blamed()
     ]);
     let pods = PodLog::follow(&namespace);
     let soak = namespace.soak(&eventful("scale", 160, &events)).await;
+    soak.reaches(Phase::Soaking, DEPLOYED).await;
     for replicas in [4, 3, 2, 3] {
         has_replicas(&soak, replicas).await;
     }
@@ -189,8 +190,13 @@ async fn nothing_is_done_where_an_autoscaler_or_another_policy_would_undo_it() {
     }
     assert_eq!(status.chaos.recent.len(), 2);
     assert_eq!(pods.of(&soak.name, "worker").len(), 3);
-    let events = [&["get", "events.events.k8s.io", "-o", "yaml"][..], &of].concat();
-    let told = kubectl(&events).await.unwrap();
+    let notes = [
+        "get",
+        "events.events.k8s.io",
+        "-o",
+        "jsonpath={.items[*].note}",
+    ];
+    let told = kubectl(&[&notes[..], &of].concat()).await.unwrap();
     for why in [
         "HorizontalPodAutoscaler workers scales",
         "NetworkPolicy open selects",

@@ -16,7 +16,7 @@ use soak_api::{CrashEndpoint, PendingIntent, SoakTest};
 use crate::chaos::effects::{self, Refusal};
 use crate::chaos::{self, Deed};
 use crate::context::{Context, Error, belongs_to};
-use crate::decide::{Answer, Effect, LATEST};
+use crate::decide::{Answer, Effect, LATEST, Undoing};
 use crate::facts::PodFact;
 use crate::mutant::Mutant;
 use crate::record::Persisted;
@@ -34,8 +34,8 @@ pub(crate) enum Done {
     Tried(Box<Tried>),
     /// The workload knows that it is to drain.
     Drained,
-    /// What the event of that index had done is undone.
-    Undone(u32),
+    /// What the events of these indices had done is undone.
+    Undone(Vec<u32>),
 }
 
 /// What came of carrying out an intent.
@@ -87,11 +87,7 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
             again,
         } => inject(&test, intent, deed, version, again, ctx).await,
         Effect::Drain => Ok(drain(&test, ctx).await),
-        Effect::Undo {
-            index,
-            component,
-            deed,
-        } => undo(&test, index, &component, &deed, ctx).await,
+        Effect::Undo(all) => undo(&test, &all, ctx).await,
         Effect::Restore => Box::pin(restore(&test, ctx)).await.map(|()| Done::Nothing),
         Effect::Remove => remove(&test, ctx).await.map(|()| Done::Nothing),
     }
@@ -261,36 +257,39 @@ async fn cut_off(
     effects::cut(test, intent, &meant.ok_or(Refusal::Gone)?, ctx).await
 }
 
-/// Undoes one event. Done again it changes nothing.
-async fn undo(
-    test: &SoakTest,
-    index: u32,
-    component: &str,
-    deed: &Deed,
-    ctx: &Context,
-) -> Result<Done, Error> {
-    let undone = match deed {
-        Deed::CutOff { .. } => Box::pin(effects::reconnect(test, index, ctx)).await,
-        Deed::Scale { .. } => Box::pin(effects::scale_back(test, component, ctx)).await,
-        Deed::Delete { .. } | Deed::Evict | Deed::Crash(_) | Deed::Rollout => Ok(()),
-    };
-    match undone {
-        Ok(()) => Ok(Done::Undone(index)),
-        Err(Error::NotLeading) => Err(Error::NotLeading),
-        Err(error) => {
-            let soaktest = test.name_any();
-            tracing::warn!(soaktest, index, %error, "an event could not be undone");
-            Ok(Done::Nothing)
+/// Undoes events, each whatever becomes of the others. Done again it changes nothing.
+async fn undo(test: &SoakTest, all: &[Undoing], ctx: &Context) -> Result<Done, Error> {
+    let mut done = Vec::new();
+    for Undoing {
+        index,
+        component,
+        deed,
+    } in all
+    {
+        let undone = match deed {
+            Deed::CutOff { .. } => Box::pin(effects::reconnect(test, *index, ctx)).await,
+            Deed::Scale { .. } => Box::pin(effects::scale_back(test, component, ctx)).await,
+            Deed::Delete { .. } | Deed::Evict | Deed::Crash(_) | Deed::Rollout => Ok(()),
+        };
+        match undone {
+            Ok(()) => done.push(*index),
+            Err(Error::NotLeading) => return Err(Error::NotLeading),
+            Err(error) => {
+                let soaktest = test.name_any();
+                tracing::warn!(soaktest, index, %error, "an event could not be undone");
+            }
         }
     }
+    Ok(Done::Undone(done))
 }
 
-/// Undoes all that is left of events.
+/// Undoes all that is left of events, each whatever becomes of the others; the first error.
 async fn restore(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
+    let mut result = Ok(());
     for component in chaos::scaled(test) {
-        effects::scale_back(test, component, ctx).await?;
+        result = result.and(effects::scale_back(test, component, ctx).await);
     }
-    reconnect_all(test, ctx).await
+    result.and(reconnect_all(test, ctx).await)
 }
 
 async fn reconnect_all(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
@@ -298,10 +297,11 @@ async fn reconnect_all(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
         return Ok(());
     }
     let events = effects::cut_off(test, ctx).await;
+    let mut result = Ok(());
     for index in events.map_err(Error::kube("look for network policies"))? {
-        effects::reconnect(test, index, ctx).await?;
+        result = result.and(effects::reconnect(test, index, ctx).await);
     }
-    Ok(())
+    result
 }
 
 /// Whether a disruption budget keeps the pod; the API server answers with the same code when it has too much to do.
@@ -415,13 +415,15 @@ async fn drain(test: &SoakTest, ctx: &Context) -> Done {
 async fn remove(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
     let deployments: Api<Deployment> = ctx.api(test);
     let services: Api<Service> = ctx.api(test);
+    let mut result = reconnect_all(test, ctx).await;
     for deployment in workload::deployments(test, &ctx.images) {
-        remove_owned(test, &deployments, &deployment.name_any()).await?;
+        let removed = remove_owned(test, &deployments, &deployment.name_any()).await;
+        result = result.and(removed);
     }
     for service in workload::services(test) {
-        remove_owned(test, &services, &service.name_any()).await?;
+        result = result.and(remove_owned(test, &services, &service.name_any()).await);
     }
-    reconnect_all(test, ctx).await
+    result
 }
 
 /// Deletes the object of that name if it is the SoakTest's, and no other of that name that comes after it.

@@ -56,6 +56,8 @@ pub(crate) struct Memory {
     /// What chaos is to do, once the seed is known.
     plan: Option<Result<Arc<Plan>, PlanError>>,
     asked_at: Option<Timestamp>,
+    /// What Prometheus answered since it was last looked at.
+    pub(crate) answered: Option<Result<(), String>>,
 }
 
 /// Why a reconcile did not come through; it is tried again.

@@ -58,7 +58,7 @@ fn report(test: &SoakTest, done: Done, ctx: &Context) -> Option<Decision> {
             } = *tried;
             resolve(test, &intent, &deed, &answer, at, ctx.now())
         }
-        Done::Undone(index) => undone(test, index, ctx.now()),
+        Done::Undone(events) => undone(test, &events, ctx.now()),
         Done::Drained => {
             let mut status = test.status.clone()?;
             status.drained_at = Some(ctx.now());

@@ -39,8 +39,15 @@ pub(crate) struct Leadership {
 struct Term {
     /// The Lease runs out then, if it is not renewed.
     until: Instant,
-    /// When the last leader before this process was last known to lead.
-    vacant_from: Option<Timestamp>,
+    /// When the last leader before this process led.
+    before: Option<Led>,
+}
+
+/// The time for which a process is known to have led.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Led {
+    pub(crate) since: Timestamp,
+    pub(crate) until: Timestamp,
 }
 
 impl Leadership {
@@ -51,9 +58,9 @@ impl Leadership {
             .is_some_and(|term| term.until > Instant::now() + REQUEST_TIMEOUT)
     }
 
-    /// When the last leader before this process was last known to lead; from then on nobody was there.
-    pub(crate) fn vacant_from(&self) -> Option<Timestamp> {
-        self.term.borrow().and_then(|term| term.vacant_from)
+    /// When the last leader before this process led; from then on nobody was there.
+    pub(crate) fn led_before(&self) -> Option<Led> {
+        self.term.borrow().and_then(|term| term.before)
     }
 
     /// Waits until this process leads.
@@ -101,15 +108,10 @@ impl Keeper {
         loop {
             let asked_at = Instant::now();
             match tokio::time::timeout(REQUEST_TIMEOUT, self.ask()).await {
-                Ok(Ok(Answer::Held { since_another })) => {
-                    let vacant_from = self
-                        .term
-                        .borrow()
-                        .map_or(since_another, |term| term.vacant_from);
-                    self.term.send_replace(Some(Term {
-                        until: asked_at + DURATION,
-                        vacant_from,
-                    }));
+                Ok(Ok(Answer::Held { before })) => {
+                    let before = self.term.borrow().map_or(before, |term| term.before);
+                    let until = asked_at + DURATION;
+                    self.term.send_replace(Some(Term { until, before }));
                 }
                 Ok(Ok(Answer::Taken)) if self.term.borrow().is_some() => {
                     tracing::error!("another operator holds the lease");
@@ -177,17 +179,17 @@ impl Keeper {
         {
             return Ok(Answer::Taken);
         }
-        let since_another = lease
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.renew_time.as_ref())
-            .map(|time| time.0);
+        let before = lease.spec.as_ref().and_then(|spec| {
+            let until = spec.renew_time.as_ref()?.0;
+            let since = spec.acquire_time.as_ref().map_or(until, |at| at.0);
+            Some(Led { since, until })
+        });
         lease.spec = Some(self.spec(lease.spec.as_ref(), now));
         won(
             self.leases
                 .replace(NAME, &PostParams::default(), &lease)
                 .await,
-            since_another,
+            before,
         )
     }
 
@@ -203,7 +205,10 @@ impl Keeper {
     }
 
     fn spec(&self, before: Option<&LeaseSpec>, now: MicroTime) -> LeaseSpec {
-        let kept = before.filter(|spec| spec.holder_identity.as_ref() == Some(&self.holder));
+        // A process that starts anew in the same pod leads anew.
+        let leads = self.term.borrow().is_some();
+        let ours = |spec: &&LeaseSpec| spec.holder_identity.as_ref() == Some(&self.holder);
+        let kept = before.filter(|spec| leads && ours(spec));
         let transitions = before.and_then(|spec| spec.lease_transitions).unwrap_or(0);
         LeaseSpec {
             acquire_time: kept
@@ -211,7 +216,7 @@ impl Keeper {
                 .or(Some(now.clone())),
             holder_identity: Some(self.holder.clone()),
             lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
-            lease_transitions: Some(if kept.is_some() {
+            lease_transitions: Some(if before.as_ref().is_some_and(ours) {
                 transitions
             } else {
                 transitions + 1
@@ -232,18 +237,15 @@ fn holder_of(lease: &Lease) -> Option<&String> {
 
 /// What came of asking for the Lease.
 enum Answer {
-    /// It is ours; whoever had it before, we or another, last renewed it then.
-    Held { since_another: Option<Timestamp> },
+    /// It is ours; whoever had it before, we or another, led then.
+    Held { before: Option<Led> },
     /// It is somebody else's.
     Taken,
 }
 
-fn won(
-    answer: Result<Lease, kube::Error>,
-    since_another: Option<Timestamp>,
-) -> Result<Answer, kube::Error> {
+fn won(answer: Result<Lease, kube::Error>, before: Option<Led>) -> Result<Answer, kube::Error> {
     match answer {
-        Ok(_) => Ok(Answer::Held { since_another }),
+        Ok(_) => Ok(Answer::Held { before }),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(Answer::Taken),
         Err(error) => Err(error),
     }

@@ -16,6 +16,7 @@ use crate::decide::{LAST_CALL, due};
 use crate::facts::{Owner, PodFact};
 use crate::journal::{Journal, JournalError};
 use crate::judge::{Looking, Verdict};
+use crate::lease::Led;
 use crate::{judge, record, workload};
 
 /// How long it may take to ask who leads.
@@ -29,8 +30,8 @@ const JUDGED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 pub(crate) struct Observed {
     /// The operator process that looks.
     pub(crate) operator: String,
-    /// When the leader before this process was last known to lead.
-    pub(crate) vacant_from: Option<Timestamp>,
+    /// When the leader before this process led.
+    pub(crate) led_before: Option<Led>,
     /// The workload as it is planned.
     pub(crate) components: Vec<workload::Component>,
     /// Its pods as they are.
@@ -90,11 +91,7 @@ pub(crate) async fn observe(
         status.phase,
         Phase::WarmingUp | Phase::Soaking | Phase::Settling
     );
-    let metrics = if asked && ctx.metrics_due(test, now) {
-        Some(judge::probe(test, ctx).await)
-    } else {
-        None
-    };
+    let metrics = asked.then(|| judge::probed(test, ctx, now)).flatten();
     let lost_nodes = match &journal {
         Ok(journal) => lost_nodes(journal, &pods, &departed, ctx).await,
         Err(_) => HashSet::new(),
@@ -104,10 +101,7 @@ pub(crate) async fn observe(
         Ok(plan) => leader(test, &status, plan, ctx, now).await,
         Err(_) => None,
     };
-    let (owners, cut_off) = match &plan {
-        Ok(plan) => traces(test, &status, plan, ctx, now).await,
-        Err(_) => Default::default(),
-    };
+    let (owners, cut_off) = traces(test, &status, plan.as_deref().ok(), ctx, now).await;
     let remaining = if status.phase == Phase::CleaningUp {
         remaining(test, ctx).await
     } else {
@@ -115,7 +109,7 @@ pub(crate) async fn observe(
     };
     Ok(Observed {
         operator: ctx.identity.clone(),
-        vacant_from: ctx.leadership.vacant_from(),
+        led_before: ctx.leadership.led_before(),
         components: workload::components(&test.spec.workload),
         lost_nodes,
         pods,
@@ -158,7 +152,7 @@ async fn look_again(
 async fn traces(
     test: &SoakTest,
     status: &SoakTestStatus,
-    plan: &Plan,
+    plan: Option<&Plan>,
     ctx: &Context,
     now: Timestamp,
 ) -> (
@@ -166,22 +160,22 @@ async fn traces(
     Option<Result<BTreeSet<u32>, String>>,
 ) {
     let pending = status.chaos.pending.as_ref();
-    let due = due(status, plan, now).map(|event| event.index);
-    let deed = pending
-        .map(|intent| intent.index)
-        .or(due)
-        .and_then(|index| Some((index, chaos::deed_of(test, plan, index)?)));
-    let keeps = status.phase == Phase::CleaningUp;
+    let open = plan.and_then(|plan| {
+        let due = || due(status, plan, now).map(|event| event.index);
+        let index = pending.map(|intent| intent.index).or_else(due)?;
+        let event = plan.events().get(usize::try_from(index).ok()?)?;
+        Some((plan.kind(event)?, chaos::deed(test, plan, event)?))
+    });
+    // Whatever may have been done late is found here, too.
+    let keeps = matches!(status.phase, Phase::Settling | Phase::CleaningUp);
     let mut components: BTreeSet<String> = BTreeSet::new();
     let mut cut_off = keeps && chaos::cuts_off(test);
     if keeps {
         components.extend(chaos::scaled(test).map(str::to_owned));
     }
-    if let Some((index, deed)) = deed {
-        let event = plan.events().get(index as usize);
-        let kind = event.and_then(|event| plan.kind(event));
+    if let Some((kind, deed)) = open {
         if deed.is_of_component() {
-            components.extend(kind.map(|kind| kind.component().to_owned()));
+            components.insert(kind.component().to_owned());
         }
         cut_off |= matches!(deed, Deed::CutOff { .. }) && pending.is_some();
     }

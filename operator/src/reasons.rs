@@ -39,5 +39,6 @@ pub(crate) mod breach {
     pub(crate) const POD_DELETED: &str = "PodDeleted";
     pub(crate) const NOT_RECOVERED: &str = "NotRecovered";
     pub(crate) const NOT_UNDONE: &str = "NotUndone";
+    pub(crate) const DONE_LATE: &str = "DoneLate";
     pub(crate) const NODE_LOST: &str = "NodeLost";
 }

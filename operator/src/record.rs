@@ -282,6 +282,7 @@ fn announce(test: &Arc<SoakTest>, announcements: Vec<Announcement>, ctx: &Contex
             let Announcement {
                 warning,
                 reason,
+                about,
                 note,
             } = announcement;
             tracing::info!(soaktest = name, reason, "{note}");
@@ -293,7 +294,7 @@ fn announce(test: &Arc<SoakTest>, announcements: Vec<Announcement>, ctx: &Contex
                 },
                 reason: reason.to_owned(),
                 note: Some(note.chars().take(1_000).collect()),
-                action: reason.to_owned(),
+                action: about.chars().take(128).collect(),
                 secondary: None,
             };
             if let Err(error) = recorder.publish(&event, &reference).await {

@@ -124,6 +124,7 @@ fn until(run: &Run, now: f64) -> Run {
             .map(|event| ChaosEvent {
                 recovered_at: event.recovered_at.filter(|at| *at <= now),
                 undone_at: event.undone_at.filter(|at| *at <= now),
+                tells_recovery: event.tells_recovery,
                 ..event.clone()
             })
             .collect(),
@@ -282,6 +283,7 @@ mod tests {
             at: 1100.0,
             recovered_at: Some(1190.0),
             undone_at: None,
+            tells_recovery: true,
             kind: "podKill".to_owned(),
             component: "worker".to_owned(),
             pod: "a".to_owned(),

@@ -331,6 +331,7 @@ mod tests {
             at,
             recovered_at: Some(at + 10.0),
             undone_at: None,
+            tells_recovery: true,
             kind: "podKill".to_owned(),
             component: component.to_owned(),
             pod: format!("{component}-{id}"),

@@ -234,6 +234,7 @@ mod tests {
             at: 1001.0,
             recovered_at: None,
             undone_at: None,
+            tells_recovery: true,
             kind: "podKill".to_owned(),
             component: "producer".to_owned(),
             pod: "producer-0".to_owned(),

@@ -63,6 +63,7 @@ fn event() -> impl Strategy<Value = ChaosEvent> {
             at,
             recovered_at,
             undone_at: None,
+            tells_recovery: true,
             kind: "podKill".to_owned(),
             component,
             pod,

@@ -209,6 +209,7 @@ mod tests {
                 at: *at,
                 recovered_at: Some(at + 5.0),
                 undone_at: None,
+                tells_recovery: true,
                 kind: "podKill".to_owned(),
                 component: "worker".to_owned(),
                 pod: "gone".to_owned(),

@@ -428,6 +428,7 @@ impl Recording {
                     at: event.t,
                     recovered_at: Some(event.recovered.unwrap_or(guess)),
                     undone_at: None,
+                    tells_recovery: true,
                     kind: event.kind.clone(),
                     component,
                     pod: event.pod.clone(),

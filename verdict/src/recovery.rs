@@ -13,6 +13,7 @@ pub(crate) fn judge(recovery: &Recovery, run: &Run, doubt: f64) -> Judgement {
     let mut times: Vec<f64> = run
         .events
         .iter()
+        .filter(|event| event.tells_recovery)
         .map(|event| {
             let since = event.undone_at.unwrap_or(event.at);
             match event.recovered_at {
@@ -140,6 +141,7 @@ mod tests {
                 at: 1000.0,
                 recovered_at: time.map(|time| 1000.0 + time),
                 undone_at: None,
+                tells_recovery: true,
                 kind: "podKill".to_owned(),
                 component: "worker".to_owned(),
                 pod: "worker-0".to_owned(),

@@ -52,6 +52,8 @@ pub struct ChaosEvent {
     pub recovered_at: Option<f64>,
     /// When it was undone, in seconds since the Unix epoch, where it lasts for a while: recovery begins only then.
     pub undone_at: Option<f64>,
+    /// Whether its recovery says anything: not where it was never seen to happen, however much it may have disturbed.
+    pub tells_recovery: bool,
     /// Such as `podKill`.
     pub kind: String,
     /// The component that was hit.

@@ -107,6 +107,7 @@ mod tests {
             at,
             recovered_at,
             undone_at: None,
+            tells_recovery: true,
             kind: "podKill".to_owned(),
             component: "worker".to_owned(),
             pod: "worker-0".to_owned(),

@@ -184,6 +184,7 @@ impl Soak {
                 at,
                 recovered_at: Some(recovered),
                 undone_at: None,
+                tells_recovery: true,
                 kind: "podKill".to_owned(),
                 component: "worker".to_owned(),
                 pod: old.name.clone(),

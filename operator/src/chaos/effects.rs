@@ -164,7 +164,8 @@ pub(crate) async fn cut(
     let name = policy_name(test, intent.index);
     for policy in &all {
         // Policies add up: what another one allows stays open.
-        if policy.name_any() != name && selects(policy, pod).unwrap_or(true) {
+        let ours = policy.name_any() == name && belongs_to(policy, test);
+        if !ours && selects(policy, pod).unwrap_or(true) {
             let (pod, name) = (&intent.pod, policy.name_any());
             let why = format!("the NetworkPolicy {name} selects {pod}, too");
             return Err(Refusal::Because(why));
@@ -184,7 +185,14 @@ pub(crate) async fn cut(
     let policy = policy(test, intent.index, ctx);
     still(intent, ctx)?;
     match policies.create(&PostParams::default(), &policy).await {
-        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => Ok(()),
+        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
+            let there = policies.get_opt(&name).await?;
+            if there.is_some_and(|there| belongs_to(&there, test)) {
+                return Ok(());
+            }
+            let why = format!("there is a NetworkPolicy {name} that is not the soak's");
+            Err(Refusal::Because(why))
+        }
         other => other.map(|_| ()).map_err(Refusal::Failed),
     }
 }

@@ -48,6 +48,12 @@ impl Deed {
         matches!(self, Self::Scale { .. } | Self::Rollout)
     }
 
+    /// Whether it goes with no other event on its component, however much may overlap: while it lasts the component is not
+    /// what it is planned to be, and nobody could tell which event it has recovered from.
+    pub(crate) fn goes_alone(&self) -> bool {
+        self.is_of_component() || matches!(self, Self::CutOff { .. })
+    }
+
     /// How long it lasts until it is undone; `None` where there is nothing to undo.
     pub(crate) fn lasts(&self) -> Option<&Span> {
         match self {

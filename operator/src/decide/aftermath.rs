@@ -93,7 +93,8 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
         return;
     }
     let record = found.resolves(&intent, draft.now, reason::TOO_LATE);
-    draft.announce(
+    draft.announce_about(
+        intent.kind.clone(),
         true,
         "ChaosUnproven",
         format!(
@@ -128,7 +129,7 @@ enum Found {
     Done,
     /// What was to end has ended.
     Ended,
-    /// Something else came first: of what was to be changed there is nothing more, or the container ended by itself.
+    /// Something else came first: what was to be changed is gone, or the container ended by itself.
     Taken,
     /// It cannot be looked at.
     Unknown,
@@ -164,7 +165,8 @@ impl Found {
         let (pod, told) = (pod_of(draft, &intent.uid), intent.decided_at);
         let crash = matches!(deed, Deed::Crash(_));
         match pod {
-            None if deed.ends_the_pod() => Self::Ended,
+            // Whether it crashed before somebody else took it nobody knows any more.
+            None if deed.ends_the_pod() || crash => Self::Ended,
             Some(pod) if crash && crashed(pod, intent.restarts, told) => Self::Ended,
             Some(pod) if pod.restarts == intent.restarts && !pod.stopped => Self::Untouched {
                 version: pod.version.clone(),
@@ -252,6 +254,7 @@ pub(crate) fn resolve(
                 decision.announcements.push(Announcement {
                     warning: true,
                     reason: "ChaosRefused",
+                    about: intent.kind.clone(),
                     note: format!("event {} was refused: {why}", intent.index),
                 });
             } else {
@@ -268,13 +271,20 @@ pub(crate) fn resolve(
     Some(decision)
 }
 
-/// The status once what an event has done is undone; `None` where the event is not being undone.
-pub(crate) fn undone(test: &SoakTest, index: u32, now: Timestamp) -> Option<Decision> {
+/// The status once what these events have done is undone; `None` where none of them is being undone.
+pub(crate) fn undone(test: &SoakTest, events: &[u32], now: Timestamp) -> Option<Decision> {
     let mut status: SoakTestStatus = test.status.clone()?;
-    let mut recovering = status.chaos.recovering.iter_mut();
-    let one = recovering.find(|one| one.event.index == index && one.undoing)?;
-    (one.undo_at, one.undoing) = (None, false);
-    one.event.undone_at = Some(now);
+    let recovering = status.chaos.recovering.iter_mut();
+    let undone = |one: &&mut Recovering| one.undoing && events.contains(&one.event.index);
+    let mut any = false;
+    for one in recovering.filter(undone) {
+        (one.undo_at, one.undoing) = (None, false);
+        one.event.undone_at = Some(now);
+        any = true;
+    }
+    if !any {
+        return None;
+    }
     status.presence.seen_at = Some(now);
     Some(Decision {
         status,

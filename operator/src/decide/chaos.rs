@@ -38,9 +38,7 @@ pub(super) fn start(draft: &mut Draft<'_>) {
 /// Looks after what is begun and begins what is due, one event a pass.
 pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
     recover(draft);
-    if draft.decision.effect != Effect::None {
-        // One thing at a time: something is undone.
-        draft.look_at(draft.now);
+    if undoes_first(draft) {
         return;
     }
     let Ok(plan) = draft.observed.plan.clone() else {
@@ -102,10 +100,23 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
                 _ => String::new(),
             };
             let note = format!("event {} was skipped: {reason}{why}", event.index);
-            draft.announce(true, "ChaosSkipped", note);
+            draft.announce_about(reason, true, "ChaosSkipped", note);
             keep(draft, due.skipped(reason));
             draft.look_at(draft.now);
         }
+    }
+}
+
+/// Whether something is undone for the first time, which goes before anything else. Where that fails it is tried again, and
+/// nothing waits for it.
+pub(super) fn undoes_first(draft: &Draft<'_>) -> bool {
+    let tried = |index: &u32| {
+        let mut before = draft.before.chaos.recovering.iter();
+        before.any(|one| one.event.index == *index && one.undoing)
+    };
+    match &draft.decision.effect {
+        Effect::Undo(undone) => !undone.iter().all(|one| tried(&one.index)),
+        _ => false,
     }
 }
 
@@ -196,11 +207,10 @@ impl Due<'_> {
             return Err(reason::NOT_RECOVERED);
         }
         let component = self.kind.component();
-        // What is done to all of a component goes with nothing else, however much may overlap.
         let alone = |one: &Recovering| {
             let theirs = draft.deed(one.event.index);
-            let other = || theirs.is_some_and(|theirs| theirs.is_of_component());
-            one.event.component == component && (deed.is_of_component() || other())
+            let other = || theirs.is_some_and(|theirs| theirs.goes_alone());
+            one.event.component == component && (deed.goes_alone() || other())
         };
         if recovering.iter().any(alone) {
             return Err(reason::NOT_RECOVERED);
@@ -215,15 +225,15 @@ impl Due<'_> {
         // The watch may still show a pod ready that was hit a moment ago.
         let hit = |pod: &PodFact| recovering.iter().any(|one| one.event.uid == pod.uid);
         let serving: Vec<_> = pods().filter(|pod| pod.serves() && !hit(pod)).collect();
+        let least = self.entry.and_then(|entry| entry.min_age.as_ref());
+        let least = least.map_or(SignedDuration::ZERO, |age| signed(age.duration()));
+        // A container that was restarted is as young as a new pod.
+        let old = |pod: &PodFact| {
+            let born = pod.started_at.unwrap_or(pod.created_at);
+            draft.now.duration_since(born) >= least
+        };
         if deed.is_of_component() {
-            let whole = serving.len() == draft.desired(component)
-                && draft.there(component) == draft.desired(component);
-            if !whole && !Mutant::IgnoresTheGuard.is_on() {
-                return Err(reason::TOO_FEW_READY);
-            }
-            let owner = draft.observed.owners.get(component);
-            let owner = owner.and_then(|owner| owner.as_ref().ok()?.as_ref());
-            return owner.map(Target::from).ok_or(reason::NO_CANDIDATE);
+            return self.owner(draft, &serving, old);
         }
         if serving.is_empty() {
             return Err(reason::NO_CANDIDATE);
@@ -233,12 +243,8 @@ impl Due<'_> {
         if too_few && !Mutant::IgnoresTheGuard.is_on() {
             return Err(reason::TOO_FEW_READY);
         }
-        let least = self.entry.and_then(|entry| entry.min_age.as_ref());
-        let least = least.map_or(SignedDuration::ZERO, |age| signed(age.duration()));
         let mut candidates = serving;
-        // A container that was restarted is as young as a new pod.
-        let born = |pod: &PodFact| pod.started_at.unwrap_or(pod.created_at);
-        candidates.retain(|pod| draft.now.duration_since(born(pod)) >= least);
+        candidates.retain(|pod| old(pod));
         if candidates.is_empty() {
             return Err(reason::TOO_YOUNG);
         }
@@ -253,6 +259,27 @@ impl Due<'_> {
         let rank = self.event.rank(candidates.len());
         let chosen = candidates.get(rank).copied();
         chosen.map(Target::from).ok_or(reason::NO_CANDIDATE)
+    }
+
+    /// The Deployment of the component, if that is whole and old enough.
+    fn owner(
+        &self,
+        draft: &Draft<'_>,
+        serving: &[&PodFact],
+        old: impl Fn(&PodFact) -> bool,
+    ) -> Result<Target, &'static str> {
+        let component = self.kind.component();
+        let planned = draft.desired(component);
+        let whole = serving.len() == planned && draft.there(component) == planned;
+        if !whole && !Mutant::IgnoresTheGuard.is_on() {
+            return Err(reason::TOO_FEW_READY);
+        }
+        if !serving.iter().all(|pod| old(pod)) {
+            return Err(reason::TOO_YOUNG);
+        }
+        let owner = draft.observed.owners.get(component);
+        let owner = owner.and_then(|owner| owner.as_ref().ok()?.as_ref());
+        owner.map(Target::from).ok_or(reason::NO_CANDIDATE)
     }
 
     fn intent(&self, target: Target, now: Timestamp) -> PendingIntent {

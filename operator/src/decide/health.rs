@@ -74,25 +74,29 @@ fn undecided(draft: &Draft<'_>) -> Option<String> {
     deed.is_of_component().then(|| intent.component.clone())
 }
 
-/// Whether this is one of the pods that an event takes from its component without naming them. So many may go and no more,
-/// and only as pods that are scaled away do.
+/// Whether this is one of the pods that an event takes from its component without naming them: so many may go and no more.
+/// One that goes for a reason of its own is one of them, too, and that reason is told all the same.
 fn goes(draft: &mut Draft<'_>, incarnation: &Incarnation, last: Option<&PodFact>) -> bool {
     let out_of_memory = |pod: &PodFact| {
         let end = pod.last_end.as_ref();
         pod.has_ended(incarnation.id.restarts) && end.is_some_and(|end| end.0 == reason::OOM_KILLED)
     };
-    let gone = last.is_none_or(|pod| {
-        let stays = draft.observed.pods.iter().any(|one| one.uid == pod.uid) && !pod.terminating;
-        !stays && pod.disruption.is_none() && !out_of_memory(pod)
+    let own_reason = last.is_some_and(|pod| pod.disruption.is_some() || out_of_memory(pod));
+    let stays = last.is_some_and(|pod| {
+        let mut pods = draft.observed.pods.iter();
+        pods.any(|one| one.uid == pod.uid) && !pod.terminating
     });
+    if stays && last.is_some_and(|pod| pod.disruption.is_none()) {
+        return false;
+    }
     let mut recovering = draft.decision.status.chaos.recovering.iter_mut();
     let event = recovering.find(|one| one.goes > 0 && one.event.component == incarnation.component);
     match event {
-        Some(event) if gone => {
+        Some(event) => {
             event.goes -= 1;
-            true
+            !own_reason
         }
-        _ => false,
+        None => false,
     }
 }
 
@@ -211,7 +215,8 @@ pub(super) fn breach(
     if draft.journal.has_breach(&breach) || Mutant::IgnoresBreaches.is_on() {
         return;
     }
-    draft.announce(true, "HealthBreach", describe(&breach));
+    let about = [&breach.component, &breach.pod, &breach.reason].map(String::as_str);
+    draft.announce_about(about.join(" "), true, "HealthBreach", describe(&breach));
     draft.write(Entry::Breach(breach.clone()));
     if draft.decision.status.breaches.len() < SHOWN {
         draft.status().breaches.push(breach);

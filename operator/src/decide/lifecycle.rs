@@ -11,7 +11,9 @@ use soak_api::{
 
 use super::{Draft, Effect, aftermath, chaos, health, recovery, signed};
 use crate::judge::{self, Looking};
+use crate::lease::Led;
 use crate::mutant::Mutant;
+use crate::reasons::breach;
 
 /// How long before the deadline a soak is ended, so that it is Completed by then.
 pub(crate) const LAST_CALL: SignedDuration = SignedDuration::from_secs(10);
@@ -209,11 +211,11 @@ fn soak(draft: &mut Draft<'_>) {
         draft.look_at(over);
         return;
     }
-    let chaos = &draft.decision.status.chaos;
-    if chaos.pending.is_some() || draft.decision.effect != Effect::None {
+    let status = &draft.decision.status.chaos;
+    if status.pending.is_some() || chaos::undoes_first(draft) {
         return;
     }
-    if chaos.due < chaos.planned {
+    if status.due < status.planned {
         // What was due while nobody was there is accounted for first.
         draft.look_at(draft.now);
         return;
@@ -264,10 +266,11 @@ fn settle(draft: &mut Draft<'_>) {
         .recovering
         .iter()
         .any(|recovering| !recovering.overdue);
-    if draft.before.drained_at.is_none() && !recovering && draft.decision.effect == Effect::None {
+    if draft.before.drained_at.is_none() && !recovering {
         draft.decision.effect = Effect::Drain;
         draft.look_at(draft.now + RETRY);
     }
+    done_late(draft);
     if draft.now < over || recovering {
         draft.look_at(over.max(draft.now + SignedDuration::from_secs(1)));
         return;
@@ -343,8 +346,12 @@ fn clean_up(draft: &mut Draft<'_>) {
         draft.status().phase = Phase::Completed;
         let (outcome, message) = (draft.before.outcome, draft.before.message.clone());
         draft.announce(outcome != Some(SoakOutcome::Passed), "Completed", message);
-        if late && !keep {
-            draft.decision.effect = Effect::Remove;
+        if late {
+            draft.decision.effect = if keep {
+                Effect::Restore
+            } else {
+                Effect::Remove
+            };
         }
         return;
     }
@@ -357,15 +364,39 @@ fn clean_up(draft: &mut Draft<'_>) {
 
 /// Whether the workload that is to be kept is not as it was planned, or perhaps not.
 fn left_behind(draft: &Draft<'_>) -> bool {
-    let scaled = draft.observed.owners.iter();
-    let mut scaled = scaled.map(|(component, owner)| match owner {
-        Ok(Some(owner)) => owner.replicas != draft.planned(component),
-        Ok(None) => false,
-        Err(_) => true,
+    let unknown = draft.observed.owners.values().any(Result::is_err)
+        || matches!(draft.observed.cut_off, Some(Err(_)));
+    unknown || !left(draft).is_empty()
+}
+
+/// What is not as it was planned, by component; of the pods that are cut off nobody says which those are of.
+fn left(draft: &Draft<'_>) -> Vec<(String, String)> {
+    let owners = draft.observed.owners.iter();
+    let scaled = owners.filter_map(|(component, owner)| {
+        let replicas = owner.as_ref().ok()?.as_ref()?.replicas;
+        let planned = draft.planned(component);
+        let what = || format!("{replicas} of {planned} planned replicas");
+        (replicas != planned).then(|| (component.clone(), what()))
     });
-    let cut_off = draft.observed.cut_off.as_ref();
-    scaled.any(|scaled| scaled)
-        || cut_off.is_some_and(|cut_off| cut_off.as_ref().map_or(true, |events| !events.is_empty()))
+    let cut_off = draft.observed.cut_off.iter().flatten().flatten();
+    let cut_off = cut_off.map(|index| {
+        let what = format!("a pod is cut off by event {index}");
+        ("workload".to_owned(), what)
+    });
+    scaled.chain(cut_off).collect()
+}
+
+/// An event may be done long after its request was given up for lost. What that has left is undone, and noted: what was
+/// measured meanwhile was not what it was taken for.
+fn done_late(draft: &mut Draft<'_>) {
+    let chaos = &draft.decision.status.chaos;
+    if chaos.pending.is_some() || !chaos.recovering.is_empty() {
+        return;
+    }
+    for (component, what) in left(draft) {
+        health::breach(draft, component, String::new(), breach::DONE_LATE, what);
+        draft.decision.effect = Effect::Restore;
+    }
 }
 
 /// Sets the outcome, once, and lets the workload be removed.
@@ -400,15 +431,17 @@ fn enter(draft: &mut Draft<'_>, phase: Phase, message: impl Into<String>) {
     draft.look_at(draft.now);
 }
 
-/// Time in which nobody was there: since another operator process last wrote or last renewed its Lease, or since this
-/// one last could write.
+/// Time in which nobody was there: since another operator process last wrote, or last renewed its Lease if it was that one
+/// which wrote, or since this one last could write. Of one that led later and never wrote nobody knows what it did.
 fn absence(draft: &mut Draft<'_>) {
     let Some(seen) = draft.before.presence.seen_at else {
         return;
     };
     let another = draft.before.presence.operator != draft.observed.operator;
     let since = if another {
-        draft.observed.vacant_from.map_or(seen, |at| at.max(seen))
+        let wrote = |led: &Led| led.since <= seen;
+        let led = draft.observed.led_before.filter(wrote);
+        led.map_or(seen, |led| led.until.max(seen))
     } else {
         seen
     };

@@ -58,18 +58,22 @@ pub(crate) enum Effect {
         /// Whether an earlier pass may have done it already, and died before it could say so.
         again: bool,
     },
-    /// Undo what the event of that index has done to its component.
-    Undo {
-        index: u32,
-        component: String,
-        deed: Deed,
-    },
+    /// Undo what these events have done.
+    Undo(Vec<Undoing>),
     /// Undo what chaos has left behind in a workload that is to be kept.
     Restore,
     /// Tell the workload to finish what it has and to start nothing new.
     Drain,
     /// Remove the workload.
     Remove,
+}
+
+/// An event that is undone.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Undoing {
+    pub(crate) index: u32,
+    pub(crate) component: String,
+    pub(crate) deed: Deed,
 }
 
 /// An event of Kubernetes to publish.
@@ -79,6 +83,8 @@ pub(crate) struct Announcement {
     pub(crate) warning: bool,
     /// In PascalCase.
     pub(crate) reason: &'static str,
+    /// What it is about, of those with the same reason: of one thing Kubernetes keeps the first note and counts the others.
+    pub(crate) about: String,
     /// For people.
     pub(crate) note: String,
 }
@@ -128,9 +134,20 @@ impl Draft<'_> {
     }
 
     fn announce(&mut self, warning: bool, reason: &'static str, note: impl Into<String>) {
+        self.announce_about(reason, warning, reason, note);
+    }
+
+    fn announce_about(
+        &mut self,
+        about: impl Into<String>,
+        warning: bool,
+        reason: &'static str,
+        note: impl Into<String>,
+    ) {
         self.decision.announcements.push(Announcement {
             warning,
             reason,
+            about: about.into(),
             note: note.into(),
         });
     }

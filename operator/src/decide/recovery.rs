@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use soak_api::{EventResult, Phase, Recovering};
 
 use super::aftermath::{RESTARTED_WITHIN, crashed, keep, pod_of, proven};
-use super::{Draft, Effect, health, signed};
+use super::{Draft, Effect, Undoing, health, signed};
 use crate::chaos::Deed;
 use crate::mutant::Mutant;
 use crate::reasons::{breach, chaos as reason};
@@ -107,7 +107,6 @@ fn undo(draft: &mut Draft<'_>, one: &mut Recovering, deed: Deed) {
     }
     let component = one.event.component.clone();
     if !one.undoing {
-        one.undoing = true;
         one.goes += deed.takes_undone(draft.planned(&component));
         if one.event.result == EventResult::Unproven {
             let why = match deed {
@@ -116,9 +115,13 @@ fn undo(draft: &mut Draft<'_>, one: &mut Recovering, deed: Deed) {
             };
             why.clone_into(&mut one.event.reason);
         }
+    }
+    let taken_over = draft.before.presence.operator != draft.observed.operator;
+    if !one.undoing || taken_over {
         // From here on it is to be done; where it cannot be, that is counted from here.
         one.undo_at = Some(draft.now);
     }
+    one.undoing = true;
     overdue(
         draft,
         one,
@@ -126,12 +129,14 @@ fn undo(draft: &mut Draft<'_>, one: &mut Recovering, deed: Deed) {
         breach::NOT_UNDONE,
         "not undone",
     );
-    if draft.decision.effect == Effect::None {
-        draft.decision.effect = Effect::Undo {
-            index: one.event.index,
-            component,
-            deed,
-        };
+    let undoing = Undoing {
+        index: one.event.index,
+        component,
+        deed,
+    };
+    match &mut draft.decision.effect {
+        Effect::Undo(all) => all.push(undoing),
+        effect => *effect = Effect::Undo(vec![undoing]),
     }
     draft.look_at(draft.now + SignedDuration::from_secs(1));
 }

@@ -185,7 +185,7 @@ impl World {
         });
         Observed {
             operator: self.operator.to_string(),
-            vacant_from: None,
+            led_before: None,
             components: workload::components(&self.test.spec.workload),
             pods: self.seen.clone(),
             remaining: self.remaining(),

@@ -21,12 +21,14 @@ const COVERED: f64 = 0.9;
 /// The share of the planned events that have to be proven.
 const PROVEN: f64 = 0.8;
 
-/// Nothing may happen to the workload that chaos did not do; a node that was lost proves nothing either way.
+/// Nothing may happen to the workload that chaos did not do; a node that was lost, or an event that was done after it had been
+/// given up, proves nothing either way.
 pub(super) fn health(test: &SoakTest, journal: &Journal) -> CriterionResult {
+    let unclear = [breach::NODE_LOST, breach::DONE_LATE];
     let (lost, own): (Vec<_>, Vec<_>) = journal
         .breaches
         .iter()
-        .partition(|b| b.reason == breach::NODE_LOST);
+        .partition(|b| unclear.contains(&b.reason.as_str()));
     let listed = |breaches: &[&soak_api::HealthBreach]| {
         let first: Vec<_> = breaches
             .iter()
@@ -49,7 +51,7 @@ pub(super) fn health(test: &SoakTest, journal: &Journal) -> CriterionResult {
         (
             Outcome::Inconclusive,
             format!(
-                "a node went away, which says nothing about the workload: {}.",
+                "a node went away, or an event was done after it had been given up, which says nothing about the workload: {}.",
                 listed(&lost)
             ),
         )

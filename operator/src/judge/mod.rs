@@ -10,8 +10,10 @@ mod signals;
 #[cfg(test)]
 mod testing;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use soak_api::verdict::{self, Criterion, Footprint, Judgement, Outcome, SeriesGrowth};
 use soak_api::{CriterionResult, FailedFast, GrowthRow, SoakTest};
 
@@ -33,8 +35,27 @@ pub(crate) struct Verdict {
     pub(crate) footprints: Vec<Footprint>,
 }
 
+/// What Prometheus came to when it was last asked whether it answers, once; asks it again where that is due. That goes on
+/// beside everything else, so that no chaos event waits for it.
+pub(crate) fn probed(
+    test: &SoakTest,
+    ctx: &Arc<Context>,
+    now: Timestamp,
+) -> Option<Result<(), String>> {
+    let mut answer = None;
+    ctx.remember(test, |memory| answer = memory.answered.take());
+    if ctx.metrics_due(test, now) {
+        let (test, ctx) = (test.clone(), ctx.clone());
+        tokio::spawn(async move {
+            let answer = probe(&test, &ctx).await;
+            ctx.remember(&test, |memory| memory.answered = Some(answer));
+        });
+    }
+    answer
+}
+
 /// Whether Prometheus answers at all.
-pub(crate) async fn probe(test: &SoakTest, ctx: &Context) -> Result<(), String> {
+async fn probe(test: &SoakTest, ctx: &Context) -> Result<(), String> {
     let prometheus = open(test, ctx)?;
     let answer = tokio::time::timeout(
         Duration::from_secs(5),

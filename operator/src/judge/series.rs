@@ -10,6 +10,7 @@ use soak_api::{EventRecord, EventResult, Quantity, SoakTest};
 use crate::chaos;
 use crate::journal::{Incarnation, IncarnationId, Journal};
 use crate::prometheus::Answer;
+use crate::reasons::chaos as reason;
 use crate::workload;
 
 /// What the journal and the status know of the soak.
@@ -41,24 +42,26 @@ impl Observation {
             incarnations.sort_by_key(|(incarnation, _)| incarnation.started_at);
         }
         // What was not seen to happen, but may have, unsettles as much as what was; a crash that did not come does not.
+        let did_not_come = [reason::NO_RESTART, reason::TARGET_GONE];
         let done = |event: &&EventRecord| match event.result {
             EventResult::Injected | EventResult::Presumed => true,
-            EventResult::Unproven => event.recovered_at.is_some() || event.undone_at.is_some(),
+            EventResult::Unproven => !did_not_come.contains(&event.reason.as_str()),
             EventResult::Skipped | EventResult::Abandoned => false,
         };
-        let mut events: Vec<_> = journal
-            .events
-            .values()
-            .filter(done)
-            .map(|event| ChaosEvent {
-                at: seconds(event.injected_at.unwrap_or(event.planned_at)),
-                undone_at: event.undone_at.map(seconds),
-                recovered_at: event.recovered_at.map(seconds),
-                kind: event.kind.clone(),
-                component: event.component.clone(),
-                pod: event.pod.clone(),
-            })
-            .collect();
+        let over = journal.events.values().filter(done);
+        // What goes on unsettles, too, and recovery from what is to be undone has not begun.
+        let recovering = test
+            .status
+            .iter()
+            .flat_map(|status| &status.chaos.recovering);
+        let goes_on = recovering.map(|one| ChaosEvent {
+            undone_at: one
+                .undo_at
+                .map(|_| seconds(now))
+                .or(one.event.undone_at.map(seconds)),
+            ..chaos_event(&one.event)
+        });
+        let mut events: Vec<_> = over.map(chaos_event).chain(goes_on).collect();
         events.sort_by(|a, b| a.at.total_cmp(&b.at));
         Some(Self {
             from: times.warming_up?,
@@ -239,6 +242,18 @@ fn series_of(
     }
 }
 
+fn chaos_event(event: &EventRecord) -> ChaosEvent {
+    ChaosEvent {
+        at: seconds(event.injected_at.unwrap_or(event.planned_at)),
+        undone_at: event.undone_at.map(seconds),
+        tells_recovery: event.result != EventResult::Unproven || event.undone_at.is_none(),
+        recovered_at: event.recovered_at.map(seconds),
+        kind: event.kind.clone(),
+        component: event.component.clone(),
+        pod: event.pod.clone(),
+    }
+}
+
 /// The incarnations that events ended, each with the event's instant.
 fn planned_ends(test: &SoakTest, journal: &Journal) -> BTreeMap<IncarnationId, Timestamp> {
     let hit = |event: &EventRecord| IncarnationId {
@@ -256,4 +271,107 @@ fn planned_ends(test: &SoakTest, journal: &Journal) -> BTreeMap<IncarnationId, T
 /// Seconds since the Unix epoch.
 pub(super) fn seconds(at: Timestamp) -> f64 {
     at.as_millisecond() as f64 / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use serde_json::json;
+
+    use super::*;
+    use crate::judge::testing::{START, test};
+
+    /// An event as the status or the journal has it.
+    fn event(change: &serde_json::Value) -> EventRecord {
+        let at = Timestamp::from_second(START + 100).expect("in range");
+        let mut event = json!({
+            "index": 0, "kind": "scale", "component": "worker", "pod": "demo-worker", "uid": "d0",
+            "plannedAt": at, "injectedAt": at, "result": "Injected",
+        });
+        for (name, value) in change.as_object().into_iter().flatten() {
+            event[name] = value.clone();
+        }
+        serde_json::from_value(event).expect("an event")
+    }
+
+    #[test]
+    fn an_event_that_goes_on_unsettles_and_is_not_yet_recovered_from() {
+        let mut test = test();
+        let now = Timestamp::from_second(START + 300).expect("in range");
+        let status = test.status.as_mut().expect("a status");
+        let lasting = soak_api::Recovering {
+            undo_at: Some(now + SignedDuration::from_mins(5)),
+            ..soak_api::Recovering::from(event(&json!({})))
+        };
+        status.chaos.recovering = vec![lasting];
+        let observed = |test: &SoakTest| {
+            let observation = Observation::of(test, &Journal::default(), now).expect("a window");
+            observation.run(test).events.remove(0)
+        };
+        let lasts = observed(&test);
+        assert_eq!(lasts.recovered_at, None);
+        assert_eq!(
+            lasts.undone_at,
+            Some(seconds(now)),
+            "nobody can have come back yet"
+        );
+        let status = test.status.as_mut().expect("a status");
+        status.chaos.recovering[0].undo_at = None;
+        status.chaos.recovering[0].event.undone_at = Some(now - SignedDuration::from_secs(20));
+        assert_eq!(observed(&test).undone_at, Some(seconds(now) - 20.0));
+    }
+
+    #[test]
+    fn recovery_is_not_told_by_what_was_never_seen_to_happen() {
+        let at = Timestamp::from_second(START + 200).expect("in range");
+        let tells = |change| chaos_event(&event(&change)).tells_recovery;
+        assert!(tells(json!({"undoneAt": at})));
+        assert!(!tells(json!({"undoneAt": at, "result": "Unproven"})));
+        assert!(
+            tells(json!({"result": "Unproven"})),
+            "a rollout that never came to its end"
+        );
+    }
+
+    #[test]
+    fn what_may_have_happened_unsettles_and_a_crash_that_did_not_come_does_not() {
+        let test = test();
+        let unsettles = |change: serde_json::Value| {
+            let mut journal = Journal::default();
+            journal.events.insert(0, event(&change));
+            let now = Timestamp::from_second(START + 900).expect("in range");
+            let observation = Observation::of(&test, &journal, now).expect("a window");
+            !observation.run(&test).events.is_empty()
+        };
+        let at = Timestamp::from_second(START + 200).expect("in range");
+        for result in ["Injected", "Presumed"] {
+            assert!(unsettles(json!({"result": result})), "{result}");
+        }
+        assert!(unsettles(json!({"result": "Unproven", "undoneAt": at})));
+        assert!(
+            unsettles(json!({"result": "Unproven"})),
+            "a rollout that never came to its end"
+        );
+        for result in ["Skipped", "Abandoned"] {
+            assert!(!unsettles(json!({"result": result})), "{result}");
+        }
+        assert!(!unsettles(
+            json!({"result": "Unproven", "reason": "NoRestart"})
+        ));
+    }
+
+    #[test]
+    fn only_what_ends_a_container_ends_its_incarnation() {
+        let mut test = test();
+        let chaos = json!({"interval": {"min": "10s", "max": "10s"}, "events": [
+            {"podKill": {"component": "worker"}}, {"networkPartition": {"component": "worker"}},
+        ]});
+        test.spec.chaos = Some(serde_json::from_value(chaos).expect("chaos"));
+        for (kind, ended) in [("podKill", true), ("networkPartition", false)] {
+            let mut journal = Journal::default();
+            let hit = event(&json!({"kind": kind}));
+            journal.events.insert(0, hit.clone());
+            assert_eq!(!planned_ends(&test, &journal).is_empty(), ended, "{kind}");
+        }
+    }
 }

@@ -294,12 +294,15 @@ impl State {
         if !same("/metadata/resourceVersion") || !same("/metadata/uid") {
             return failure(StatusCode::CONFLICT, "Conflict");
         }
+        let event = event_of(body.pointer("/metadata/annotations"));
+        if event.is_none() && self.is_stuck() {
+            return failure(StatusCode::FORBIDDEN, "Forbidden");
+        }
         let uid = object
             .pointer("/metadata/uid")
             .and_then(Value::as_str)
             .unwrap_or_default()
             .to_owned();
-        let event = event_of(body.pointer("/metadata/annotations"));
         let what = event.map_or_else(
             || "undoes".to_owned(),
             |event| format!("does event {event} to"),
@@ -367,6 +370,9 @@ impl State {
 
     fn reconnect(&mut self, path: &Path, caller: &Caller, now: Timestamp) -> (StatusCode, Value) {
         let key = (path.resource.clone(), path.name.clone());
+        if self.is_stuck() {
+            return failure(StatusCode::FORBIDDEN, "Forbidden");
+        }
         let Some(object) = self.objects.remove(&key) else {
             return failure(StatusCode::NOT_FOUND, "NotFound");
         };
@@ -375,6 +381,10 @@ impl State {
         self.undo(&caller.holder, now);
         self.connect(event_of(object.pointer("/metadata/labels")), true, now);
         (StatusCode::OK, object)
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.faults.stuck && !self.calm
     }
 
     fn undo(&mut self, caller: &str, now: Timestamp) {

@@ -67,6 +67,8 @@ pub(super) struct Faults {
     pub(super) unenforced: bool,
     /// An autoscaler scales the workers, and another NetworkPolicy selects them.
     pub(super) hindered: bool,
+    /// The operator may not undo anything.
+    pub(super) stuck: bool,
     /// What never comes right.
     pub(super) ends: Option<End>,
 }
@@ -98,6 +100,7 @@ impl Faults {
             over_budget: trouble(400, 500),
             unenforced: trouble(200, 1) > 0,
             hindered: trouble(100, 1) > 0,
+            stuck: trouble(100, 1) > 0,
             ends: match dice.between(0, 19) {
                 0 => Some(End::Blind),
                 1 => Some(End::NeverReady),

@@ -280,10 +280,11 @@ impl Promises {
             && before
                 .as_ref()
                 .is_some_and(|before| before.phase < Phase::Judging);
-        let told = status
-            .breaches
-            .iter()
-            .any(|breach| breach.reason == breach::NOT_UNDONE);
+        let told = status.breaches.len() >= 5
+            || status
+                .breaches
+                .iter()
+                .any(|breach| breach.reason == breach::NOT_UNDONE);
         if judges && !in_force.is_empty() && !told {
             self.breaks(
                 "what is to be undone is undone before it is judged",
