@@ -65,7 +65,7 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
     }
     if let Found::Untouched { version } = &found
         && !late
-        && (wanted(draft, &intent, &deed) || matches!(deed, Deed::Crash(_)))
+        && (forbidden(draft, &intent, &deed).is_none() || matches!(deed, Deed::Crash(_)))
         && !Mutant::CallsPendingDone.is_on()
     {
         // To crash it again might hit the container that came after: whether it did shows by itself.
@@ -92,7 +92,8 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
         draft.look_at(draft.now);
         return;
     }
-    let record = found.resolves(&intent, draft.now, reason::TOO_LATE);
+    let why = forbidden(draft, &intent, &deed).filter(|_| !late);
+    let record = found.resolves(&intent, draft.now, why.unwrap_or(reason::TOO_LATE));
     draft.announce_about(
         intent.kind.clone(),
         true,
@@ -110,15 +111,23 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
     draft.look_at(draft.now);
 }
 
-/// Whether the intent may still be carried out: nobody has suspended the soak or protected its target since.
-fn wanted(draft: &Draft<'_>, intent: &PendingIntent, deed: &Deed) -> bool {
-    let mut pods = draft.observed.pods.iter();
-    let free = if deed.is_of_component() {
-        !pods.any(|pod| pod.component == intent.component && pod.protected)
-    } else {
-        pod_of(draft, &intent.uid).is_some_and(|pod| !pod.protected)
+/// Why the intent must not be carried out any more: somebody has suspended the soak or protected its target since.
+fn forbidden(draft: &Draft<'_>, intent: &PendingIntent, deed: &Deed) -> Option<&'static str> {
+    let hit = |pod: &&PodFact| {
+        let component = deed.is_of_component() && pod.component == intent.component;
+        component || pod.uid == intent.uid
     };
-    free && !draft.test.spec.suspend
+    let protected = draft
+        .observed
+        .pods
+        .iter()
+        .filter(hit)
+        .any(|pod| pod.protected);
+    if draft.test.spec.suspend {
+        Some(reason::SUSPENDED)
+    } else {
+        protected.then_some(reason::PROTECTED)
+    }
 }
 
 /// What has become of the target of an intent whose result nobody wrote down.

@@ -10,13 +10,17 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
 use soak_api::verdict::Outcome;
-use soak_api::{CriterionResult, Estimate, EventResult, FailedFast, Phase, SoakOutcome, SoakTest};
+use soak_api::{
+    CriterionResult, Estimate, EventRecord, EventResult, FailedFast, Phase, Recovering,
+    SoakOutcome, SoakTest,
+};
 
 use super::*;
 use crate::chaos::Deed;
 use crate::context::planned;
-use crate::facts::PodFact;
+use crate::facts::{Owner, PodFact};
 use crate::judge::{Look, Looking, Verdict};
+use crate::lease::Led;
 use crate::workload;
 
 /// What can go wrong, in percent of the occasions.
@@ -580,14 +584,7 @@ fn a_plan_by_rules_that_nobody_knows_any_more_is_inconclusive_and_nothing_is_hit
 
 #[test]
 fn a_refusal_is_told_in_the_words_in_which_it_came() {
-    let mut world = World::new(1, Trouble::default(), soaktest(|_| {}));
-    world.run_until(Phase::Soaking);
-    while world.status().chaos.pending.is_none() {
-        let observed = world.observe();
-        let decision = decide(&world.test, &observed, world.now);
-        assert!(world.record(&decision));
-        world.now += SignedDuration::from_secs(1);
-    }
+    let world = left_with_an_intent();
     let intent = world.status().chaos.pending.clone().expect("just seen");
     let answer = Answer::Refused("needs 3 healthy pods".to_owned());
     let decision = resolve(
@@ -606,6 +603,228 @@ fn a_refusal_is_told_in_the_words_in_which_it_came() {
     assert_eq!(
         (told.reason, told.note.as_str()),
         ("ChaosRefused", "event 0 was refused: needs 3 healthy pods")
+    );
+}
+
+/// A soak in its window, with an intent that an operator wrote down and left behind.
+fn left_with_an_intent() -> World {
+    let mut world = World::new(1, Trouble::default(), soaktest(|_| {}));
+    world.run_until(Phase::Soaking);
+    while world.status().chaos.pending.is_none() {
+        let observed = world.observe();
+        let decision = decide(&world.test, &observed, world.now);
+        assert!(world.record(&decision));
+        world.now += SignedDuration::from_secs(1);
+    }
+    world
+}
+
+#[test]
+fn an_intent_found_when_the_soak_is_suspended_or_its_pod_protected_says_so() {
+    let why = |forbid: fn(&mut World, &mut Observed)| {
+        let mut world = left_with_an_intent();
+        let mut observed = world.observe();
+        forbid(&mut world, &mut observed);
+        let decision = decide(&world.test, &observed, world.now);
+        assert_eq!(decision.effect, Effect::None);
+        decision.status.chaos.recent[0].reason.clone()
+    };
+    let suspended = why(|world, _| world.test.spec.suspend = true);
+    assert_eq!(suspended, "Suspended");
+    let protected = why(|world, observed| {
+        let intent = world.status().chaos.pending.clone().expect("it is there");
+        let mut pods = observed.pods.iter_mut();
+        let pod = pods.find(|pod| pod.uid == intent.uid).expect("it lives");
+        pod.protected = true;
+    });
+    assert_eq!(protected, "Protected");
+}
+
+/// A soak of four workers that are scaled for a while, in its window; and the event as it goes on.
+fn scaled(by: i32) -> (World, Recovering) {
+    let mut world = World::new(
+        3,
+        Trouble::default(),
+        soaktest(|test| {
+            test["spec"]["chaos"]["events"] = json!([
+                {"scale": {"component": "worker", "by": {"min": by, "max": by}, "for": "20s"}},
+                {"podKill": {"component": "producer"}},
+            ]);
+            test["spec"]["chaos"]["guard"]["minReadyPercent"] = json!(0);
+            test["spec"]["cleanup"] = json!({"workload": "Keep"});
+        }),
+    );
+    world.run_until(Phase::Soaking);
+    let plan = planned(&world.test).expect("a plan").expect("a plan");
+    let index = plan.events().iter().position(|event| event.entry == 0);
+    let event = json!({
+        "index": index, "kind": "scale", "component": "worker", "pod": "model-worker", "uid": "d-0",
+        "plannedAt": world.now, "injectedAt": world.now, "result": "Injected",
+    });
+    let event: EventRecord = serde_json::from_value(event).expect("an event");
+    let one = Recovering {
+        undo_at: Some(world.now),
+        ..Recovering::from(event)
+    };
+    (world, one)
+}
+
+fn with_recovering(world: &mut World, one: Recovering) {
+    let status = world.test.status.as_mut().expect("a status");
+    status.chaos.recovering = vec![one];
+}
+
+#[test]
+fn undoing_is_written_down_first_and_is_one_effect_with_all_that_is_undone() {
+    let (mut world, one) = scaled(2);
+    with_recovering(&mut world, one);
+    let observed = world.observe();
+    let decision = decide(&world.test, &observed, world.now);
+    let one = &decision.status.chaos.recovering[0];
+    assert!(one.undoing);
+    assert_eq!(one.goes, 2, "as many pods go as had come");
+    assert!(matches!(&decision.effect, Effect::Undo(all) if all.len() == 1));
+}
+
+#[test]
+fn an_undo_that_fails_holds_up_neither_the_next_event_nor_settling() {
+    let (mut world, one) = scaled(2);
+    let failing = Recovering {
+        undoing: true,
+        goes: 2,
+        overdue: true,
+        ..one
+    };
+    with_recovering(&mut world, failing);
+    world.test.spec.chaos.as_mut().expect("chaos").guard.overlap = true;
+    let mut done = 0;
+    while world.status().phase == Phase::Soaking {
+        let observed = world.observe();
+        let decision = decide(&world.test, &observed, world.now);
+        done += usize::from(matches!(decision.effect, Effect::Inject { .. }));
+        if matches!(decision.effect, Effect::Undo(_)) {
+            assert!(decision.again >= Duration::from_millis(500), "no hot loop");
+        }
+        assert!(world.record(&decision));
+        if let Some((intent, deed, answer)) = world.act(&decision.effect) {
+            let decision = resolve(&world.test, &intent, &deed, &answer, world.now, world.now);
+            assert!(world.record(&decision.expect("a result")));
+        }
+        world.now += SignedDuration::from_secs(1);
+    }
+    assert!(done > 0, "producers were killed meanwhile");
+    assert_eq!(world.status().phase, Phase::Settling);
+}
+
+#[test]
+fn a_kept_workload_is_restored_whatever_ended_the_soak() {
+    for change in [
+        |world: &mut World| world.test.spec.abort = true,
+        |world: &mut World| {
+            let status = world.test.status.as_mut().expect("a status");
+            status.plan_version = Some(2);
+        },
+        |world: &mut World| world.now += SignedDuration::from_hours(2),
+    ] {
+        let (mut world, one) = scaled(2);
+        with_recovering(&mut world, one);
+        change(&mut world);
+        let mut restored = false;
+        for _ in 0..3 {
+            let mut observed = world.observe();
+            let owner = Owner {
+                replicas: if restored { 4 } else { 6 },
+                ..Owner::default()
+            };
+            observed.owners = [("worker".to_owned(), Ok(Some(owner)))].into();
+            let decision = decide(&world.test, &observed, world.now);
+            restored |= decision.effect == Effect::Restore;
+            assert!(world.record(&decision));
+        }
+        assert!(restored);
+        assert_eq!(world.status().phase, Phase::Completed);
+    }
+}
+
+#[test]
+fn what_is_found_done_after_it_was_given_up_is_undone_and_noted() {
+    let (mut world, _) = scaled(2);
+    world.run_until(Phase::Settling);
+    let status = world.test.status.as_mut().expect("a status");
+    status.chaos.recovering.clear();
+    let mut observed = world.observe();
+    let owner = Owner {
+        replicas: 6,
+        ..Owner::default()
+    };
+    observed.owners = [("worker".to_owned(), Ok(Some(owner)))].into();
+    let decision = decide(&world.test, &observed, world.now);
+    assert_eq!(decision.effect, Effect::Restore);
+    assert_eq!(decision.status.breaches[0].reason, "DoneLate");
+}
+
+#[test]
+fn pods_that_are_scaled_away_are_counted_and_one_more_is_a_breach() {
+    let (mut world, one) = scaled(-2);
+    let going = Recovering { goes: 2, ..one };
+    with_recovering(&mut world, going);
+    let observed = world.observe();
+    let decision = decide(&world.test, &observed, world.now);
+    assert!(world.record(&decision));
+    let mut observed = world.observe();
+    let workers = observed
+        .pods
+        .iter_mut()
+        .filter(|pod| pod.component == "worker");
+    let mut gone: Vec<&mut PodFact> = workers.take(3).collect();
+    for pod in &mut gone {
+        pod.terminating = true;
+    }
+    // One of them has a reason of its own, which is told, and is one of the two all the same.
+    gone[0].disruption = Some("PreemptionByScheduler".to_owned());
+    let decision = decide(&world.test, &observed, world.now);
+    let breaches = &decision.status.breaches;
+    let reasons: Vec<_> = breaches
+        .iter()
+        .map(|breach| breach.reason.as_str())
+        .collect();
+    assert_eq!(reasons.len(), 2, "{breaches:?}");
+    assert!(
+        reasons.contains(&"Evicted") && reasons.contains(&"PodDeleted"),
+        "{breaches:?}"
+    );
+    assert_eq!(decision.status.chaos.recovering[0].goes, 0);
+}
+
+#[test]
+fn only_the_operator_that_wrote_last_vouches_for_the_time_since() {
+    let mut world = World::new(2, Trouble::default(), soaktest(|_| {}));
+    world.run_until(Phase::Soaking);
+    let seen = world.status().presence.seen_at.expect("it was there");
+    world.operator += 1;
+    world.now += SignedDuration::from_secs(100);
+    let absent = |world: &mut World, since: i64| {
+        let led = Led {
+            since: seen + SignedDuration::from_secs(since),
+            until: seen + SignedDuration::from_secs(90),
+        };
+        let observed = Observed {
+            led_before: Some(led),
+            ..world.observe()
+        };
+        let decision = decide(&world.test, &observed, world.now);
+        decision.status.presence.absent_milliseconds / 1_000
+    };
+    let away = world.now.duration_since(seen).as_secs();
+    assert_eq!(
+        absent(&mut world, -30),
+        away - 90,
+        "it led on, and was there"
+    );
+    assert_eq!(
+        absent(&mut world, 60),
+        away,
+        "it came later, and never wrote"
     );
 }
 
