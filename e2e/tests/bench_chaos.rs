@@ -8,18 +8,20 @@
 )]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, Preconditions};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 use soak_api::{Phase, SOAK_TEST, SoakTest};
 use soak_e2e::{JournalEvent, Namespace, Soak, client, kubectl, say, small, span};
+use tokio::task::JoinHandle;
 
 const KILLS: usize = 30;
 const SOAKS: usize = 15;
@@ -193,6 +195,32 @@ async fn requests() -> BTreeMap<&'static str, f64> {
     ])
 }
 
+/// How long the API server takes to answer a write meanwhile: what an event is late by for no fault of the operator's, which
+/// writes its intent down first. In milliseconds, one write after the other until told to stop.
+fn bare_writes(namespace: &Namespace) -> (Arc<AtomicBool>, JoinHandle<Vec<f64>>) {
+    let maps: Api<ConfigMap> = namespace.api();
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopped = stop.clone();
+    let writes = tokio::spawn(async move {
+        let mut map = ConfigMap::default();
+        map.metadata.name = Some("bare".to_owned());
+        maps.create(&PostParams::default(), &map).await.unwrap();
+        let mut took = Vec::new();
+        while !stopped.load(Ordering::Relaxed) {
+            let patch = json!({"data": {"count": took.len().to_string()}});
+            let begun = Timestamp::now();
+            maps.patch("bare", &PatchParams::default(), &Patch::Merge(&patch))
+                .await
+                .unwrap();
+            took.push(millis(Timestamp::now().duration_since(begun)));
+            // Its pace, and not a condition: so many writes are no load of their own.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        took
+    });
+    (stop, writes)
+}
+
 #[tokio::test]
 async fn fifteen_soaks_at_once_keep_their_plans() {
     let namespace = Namespace::new(&client().await, "bench-plans").await;
@@ -205,11 +233,14 @@ async fn fifteen_soaks_at_once_keep_their_plans() {
         soak.reaches(Phase::Soaking, Duration::from_secs(400)).await;
     }
     let before = requests().await;
+    let (stop, writes) = bare_writes(&namespace);
     for soak in &soaks {
         soak.reaches(Phase::Settling, Duration::from_secs(300))
             .await;
     }
     let after = requests().await;
+    stop.store(true, Ordering::Relaxed);
+    let writes = writes.await.unwrap();
     let (mut planned, mut late, mut results) = (0, Vec::new(), BTreeMap::new());
     for soak in &soaks {
         let status = soak.ends().await;
@@ -227,6 +258,7 @@ async fn fifteen_soaks_at_once_keep_their_plans() {
         late.len()
     ));
     told("later than planned", &late);
+    told("a bare write meanwhile", &writes);
     let kills = after["deletions"] - before["deletions"];
     for (what, count) in after {
         let each = (count - before[what]) / kills;
