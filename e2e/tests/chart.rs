@@ -8,12 +8,17 @@
 )]
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use futures::StreamExt;
+use jiff::Timestamp;
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::PostParams;
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use serde_json::{Value, json};
-use soak_e2e::{Namespace, Operator, client, helm, kubectl, repository};
+use soak_e2e::{Namespace, Operator, client, helm, kubectl, repository, say};
 
 const CHART: &str = "charts/soak-operator";
 
@@ -169,6 +174,44 @@ async fn a_release_is_installed_upgraded_and_uninstalled_without_a_trace() {
     kubectl(&["get", "crd", "soaktests.soak-operator.io"])
         .await
         .expect("the CRD stays");
+}
+
+/// Whoever waits for the Lease gets it at once then, and not only once it has run out.
+#[tokio::test]
+async fn told_to_stop_the_operator_releases_its_lease() {
+    let client = client().await;
+    let release = Release::new(&client, "chart-stop").await;
+    let leases: Api<Lease> = Api::namespaced(client, release.name());
+    let mut versions = watcher(leases, watcher::Config::default())
+        .applied_objects()
+        .boxed();
+    release.upgrade(CHART, &[]).await.unwrap();
+    let (mut leader, mut told) = (None, None);
+    let released = async {
+        loop {
+            let lease = versions.next().await.unwrap().unwrap();
+            let holder = lease.spec.and_then(|spec| spec.holder_identity);
+            match (holder.filter(|holder| !holder.is_empty()), &leader) {
+                (Some(pod), None) => {
+                    told = Some(Timestamp::now());
+                    let stop = ["delete", "pod", &pod, "-n", release.name(), "--wait=false"];
+                    kubectl(&stop).await.unwrap();
+                    leader = Some(pod);
+                }
+                (Some(pod), Some(leader)) => assert_eq!(pod, *leader, "taken, and never released"),
+                (None, Some(_)) => return Timestamp::now(),
+                (None, None) => {}
+            }
+        }
+    };
+    let released = tokio::time::timeout(Duration::from_secs(90), released)
+        .await
+        .unwrap();
+    let took = released.duration_since(told.unwrap()).as_secs_f64();
+    say(&format!(
+        "the Lease was released {took:.1} s after the operator was told to stop"
+    ));
+    release.uninstall().await;
 }
 
 #[tokio::test]

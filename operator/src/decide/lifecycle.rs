@@ -130,12 +130,9 @@ fn whole(spec: &SoakTestSpec) -> Duration {
     whole.saturating_add(spec.settle.duration())
 }
 
-/// FNV-1a over the uid (Fowler, Noll, Vo, 1991), without the sign.
+/// Of the uid, without the sign.
 fn drawn_seed(uid: &str) -> i64 {
-    let hash = uid.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
-        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
-    });
-    i64::try_from(hash >> 11).unwrap_or(0)
+    i64::try_from(super::hash(uid) >> 11).unwrap_or(0)
 }
 
 fn deploy(draft: &mut Draft<'_>) {

@@ -233,13 +233,21 @@ impl Draft<'_> {
     }
 }
 
-/// How often the operator shows that it is there: once a minute, more often in a soak so short that a minute matters.
+/// How often the operator shows that it is there: once a minute, more often in a soak so short that a minute matters. Each
+/// soak has a pace of its own, up to a tenth slower, so that those that began together do not go on together.
 pub(crate) fn heartbeat(test: &SoakTest) -> SignedDuration {
-    if test.spec.duration.duration() < Duration::from_secs(20 * 60) {
-        SignedDuration::from_secs(10)
-    } else {
-        SignedDuration::from_secs(60)
-    }
+    let short = test.spec.duration.duration() < Duration::from_secs(20 * 60);
+    let pace = if short { 10_000 } else { 60_000 };
+    let uid = test.metadata.uid.as_deref().unwrap_or_default();
+    let slower = i64::try_from(hash(uid) % 1_000).unwrap_or(0);
+    SignedDuration::from_millis(pace + pace / 10 * slower / 1_000)
+}
+
+/// FNV-1a (Fowler, Noll, Vo, 1991).
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// A span of the spec as a signed duration; spans are far below what that can hold.
