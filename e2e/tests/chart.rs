@@ -192,13 +192,22 @@ async fn told_to_stop_the_operator_releases_its_lease() {
             let lease = versions.next().await.unwrap().unwrap();
             let holder = lease.spec.and_then(|spec| spec.holder_identity);
             match (holder.filter(|holder| !holder.is_empty()), &leader) {
-                (Some(pod), None) => {
+                (Some(uid), None) => {
                     told = Some(Timestamp::now());
-                    let stop = ["delete", "pod", &pod, "-n", release.name(), "--wait=false"];
+                    let ours = format!("app.kubernetes.io/instance={}", release.name());
+                    let stop = [
+                        "delete",
+                        "pods",
+                        "-l",
+                        &ours,
+                        "-n",
+                        release.name(),
+                        "--wait=false",
+                    ];
                     kubectl(&stop).await.unwrap();
-                    leader = Some(pod);
+                    leader = Some(uid);
                 }
-                (Some(pod), Some(leader)) => assert_eq!(pod, *leader, "taken, and never released"),
+                (Some(uid), Some(leader)) => assert_eq!(uid, *leader, "taken, and never released"),
                 (None, Some(_)) => return Timestamp::now(),
                 (None, None) => {}
             }
