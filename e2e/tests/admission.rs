@@ -230,8 +230,7 @@ async fn a_negative_seed_is_refused() {
     .await;
 }
 
-const ONE_KIND: &str =
-    "set exactly one of podKill, podRestart, podCrash, leaderKill, evict in each event";
+const ONE_KIND: &str = "set exactly one of podKill, podRestart, podCrash, leaderKill, evict, scale, rollout, networkPartition in each event";
 
 #[tokio::test]
 async fn two_kinds_in_one_event_are_refused() {
@@ -246,6 +245,39 @@ async fn two_kinds_in_one_event_are_refused() {
 async fn an_event_of_no_kind_is_refused() {
     let none = with("{podKill: {component: worker}, weight: 3}", "{weight: 3}");
     refused(&none, "spec.chaos.events[0]: Invalid value", ONE_KIND).await;
+}
+
+#[tokio::test]
+async fn a_scale_that_changes_nothing_or_the_producers_is_refused_and_so_is_an_endless_one() {
+    let kill = "{podKill: {component: worker}, weight: 3}";
+    for (scale, why) in [
+        (
+            "{component: worker, by: {min: 0, max: 0}}",
+            "from 0 to 0 changes nothing",
+        ),
+        (
+            "{component: worker, by: {min: 2, max: 1}}",
+            "min must not be larger than max",
+        ),
+        (
+            "{component: producer, by: {min: 1, max: 1}}",
+            "scale changes worker only",
+        ),
+        (
+            "{component: worker, by: {min: 1, max: 1}, for: 48h}",
+            "for must be from 1s to 24h",
+        ),
+    ] {
+        let yaml = with(kill, &format!("{{scale: {scale}}}"));
+        refused(&yaml, "spec.chaos.events[0].scale", why).await;
+    }
+    let yaml = with(kill, "{networkPartition: {component: worker, for: 0s}}");
+    refused(
+        &yaml,
+        "spec.chaos.events[0].networkPartition.for",
+        "must be",
+    )
+    .await;
 }
 
 #[tokio::test]
