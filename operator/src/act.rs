@@ -1,6 +1,5 @@
 //! The only place that changes the cluster, and only by what was written down.
 
-use std::fmt::Debug;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,15 +7,14 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Status;
-use kube::{Api, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use soak_api::{CrashEndpoint, PendingIntent, SoakTest};
 
-use crate::chaos::effects::{self, Refusal};
-use crate::chaos::{self, Deed};
-use crate::context::{Context, Error, belongs_to};
-use crate::decide::{Answer, Effect, LATEST, Undoing};
+use crate::chaos::effects::{self, Refusal, remove_owned};
+use crate::chaos::{self, Deed, in_time};
+use crate::context::{Context, Error};
+use crate::decide::{Answer, Effect, Undoing};
 use crate::facts::PodFact;
 use crate::mutant::Mutant;
 use crate::record::Persisted;
@@ -52,8 +50,7 @@ pub(crate) struct Tried {
 pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<Done, Error> {
     let test = persisted.test.clone();
     let effect = persisted.into_inner();
-    let leads = ctx.leadership.may_act() || Mutant::IgnoresTheLease.is_on();
-    if effect != Effect::None && !leads {
+    if effect != Effect::None && !ctx.leadership.may_act() {
         return Err(Error::NotLeading);
     }
     match effect {
@@ -205,42 +202,40 @@ async fn told<T>(
         Some(Ok(_)) => Answer::Accepted,
         // Gone, perhaps by the earlier try: the next pass finds it gone and presumes that.
         Some(Err(kube::Error::Api(status))) if again && status.code == 404 => Answer::Unknown,
-        Some(Err(kube::Error::Api(status))) if status.code == 404 => Answer::Gone,
         Some(Err(kube::Error::Api(status))) if status.code == 409 => {
             return changed(pods, intent, again).await;
         }
-        Some(Err(kube::Error::Api(status)))
-            if matches!(status.code, 403 | 422) || over_budget(&status) =>
-        {
-            Answer::Refused(status.message.clone())
-        }
-        Some(Err(error)) => {
-            tracing::warn!(%error, pod = intent.pod, "nobody knows whether the pod was hit");
-            Answer::Unknown
-        }
+        Some(Err(error)) => meaning(&error),
         None => Answer::Unknown,
     };
     (answer, None)
 }
 
+/// What an error other than a conflict says of what was asked for.
+fn meaning(error: &kube::Error) -> Answer {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => Answer::Gone,
+        kube::Error::Api(status) if matches!(status.code, 403 | 422) || over_budget(status) => {
+            Answer::Refused(status.message.clone())
+        }
+        error => {
+            tracing::warn!(%error, "nobody knows whether the event was done");
+            Answer::Unknown
+        }
+    }
+}
+
 /// What came of changing an object, and whether another try may be made because somebody else changed it meanwhile: each
 /// looks at it anew, so that the version is not asked for.
 async fn changed_by(change: impl Future<Output = Result<(), Refusal>>) -> (Answer, Option<String>) {
-    let again = Some(String::new());
     let answer = match tokio::time::timeout(2 * PATIENCE, change).await {
         Ok(Ok(())) => Answer::Accepted,
         Ok(Err(Refusal::Gone)) => Answer::Gone,
         Ok(Err(Refusal::Because(why))) => Answer::Refused(why),
-        Ok(Err(Refusal::Failed(kube::Error::Api(status)))) => match status.code {
-            404 => Answer::Gone,
-            409 => return (Answer::Unknown, again),
-            403 | 422 => Answer::Refused(status.message.clone()),
-            _ => Answer::Unknown,
-        },
-        Ok(Err(Refusal::Failed(error))) => {
-            tracing::warn!(%error, "nobody knows whether the event was done");
-            Answer::Unknown
+        Ok(Err(Refusal::Failed(kube::Error::Api(status)))) if status.code == 409 => {
+            return (Answer::Unknown, Some(String::new()));
         }
+        Ok(Err(Refusal::Failed(error))) => meaning(&error),
         Ok(Err(Refusal::NotNow)) | Err(_) => Answer::Unknown,
     };
     (answer, None)
@@ -311,13 +306,6 @@ fn over_budget(status: &Status) -> bool {
         && causes
             .into_iter()
             .any(|cause| cause.reason == "DisruptionBudget")
-}
-
-/// Whether the instant has not been missed, and this operator leads.
-pub(crate) fn in_time(intent: &PendingIntent, ctx: &Context) -> bool {
-    let late = ctx.now().duration_since(intent.planned_at) > LATEST;
-    let leads = ctx.leadership.may_act() || Mutant::IgnoresTheLease.is_on();
-    leads && (!late || Mutant::MakesUpForMissed.is_on())
 }
 
 /// Asks the process to crash, if the container is still the one that was meant. Its address is read anew, for it may have
@@ -415,43 +403,15 @@ async fn drain(test: &SoakTest, ctx: &Context) -> Done {
 async fn remove(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
     let deployments: Api<Deployment> = ctx.api(test);
     let services: Api<Service> = ctx.api(test);
+    let last = DeleteParams::foreground();
     let mut result = reconnect_all(test, ctx).await;
     for deployment in workload::deployments(test, &ctx.images) {
-        let removed = remove_owned(test, &deployments, &deployment.name_any()).await;
-        result = result.and(removed);
+        let name = deployment.name_any();
+        result = result.and(remove_owned(test, &deployments, &name, &last, ctx).await);
     }
     for service in workload::services(test) {
-        result = result.and(remove_owned(test, &services, &service.name_any()).await);
+        let name = service.name_any();
+        result = result.and(remove_owned(test, &services, &name, &last, ctx).await);
     }
     result
-}
-
-/// Deletes the object of that name if it is the SoakTest's, and no other of that name that comes after it.
-async fn remove_owned<K>(test: &SoakTest, api: &Api<K>, name: &str) -> Result<(), Error>
-where
-    K: Resource + Clone + DeserializeOwned + Debug,
-{
-    let Some(object) = api
-        .get_opt(name)
-        .await
-        .map_err(Error::kube("look at the workload"))?
-    else {
-        return Ok(());
-    };
-    if !belongs_to(&object, test) {
-        return Ok(());
-    }
-    let same = Preconditions {
-        uid: object.uid(),
-        resource_version: None,
-    };
-    match api
-        .delete(name, &DeleteParams::foreground().preconditions(same))
-        .await
-    {
-        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
-        other => other
-            .map(|_| ())
-            .map_err(Error::kube("remove the workload")),
-    }
 }

@@ -75,8 +75,11 @@ pub(crate) async fn observe(
     let (mut pods, departed) = ctx.pods.of(&key).ok_or(Error::NotYetListed)?;
     let journal = record::journal(test, ctx).await?;
     let status = test.status.clone().unwrap_or_default();
+    let plan = ctx.plan(test);
     let mut unseen = None;
-    if let Some(intent) = &status.chaos.pending {
+    if let Some(intent) = &status.chaos.pending
+        && !is_of_component(intent, test, &plan)
+    {
         unseen = look_again(&mut pods, intent, test, ctx).await.err();
     }
     let judged = match (status.phase, &journal) {
@@ -96,14 +99,13 @@ pub(crate) async fn observe(
         Ok(journal) => lost_nodes(journal, &pods, &departed, ctx).await,
         Err(_) => HashSet::new(),
     };
-    let plan = ctx.plan(test);
     let leader = match &plan {
         Ok(plan) => leader(test, &status, plan, ctx, now).await,
         Err(_) => None,
     };
     let (owners, cut_off) = traces(test, &status, plan.as_deref().ok(), ctx, now).await;
     let remaining = if status.phase == Phase::CleaningUp {
-        remaining(test, ctx).await
+        remaining(test, cut_off.as_ref(), ctx).await
     } else {
         Vec::new()
     };
@@ -126,6 +128,17 @@ pub(crate) async fn observe(
         looking,
         judged,
     })
+}
+
+/// Whether the intent is about all of a component: then there is no pod to look at.
+fn is_of_component(
+    intent: &PendingIntent,
+    test: &SoakTest,
+    plan: &Result<Arc<Plan>, PlanError>,
+) -> bool {
+    let plan = plan.as_ref().ok();
+    let deed = plan.and_then(|plan| chaos::deed_of(test, plan, intent.index));
+    deed.is_some_and(|deed| deed.is_of_component())
 }
 
 /// Reads the pod of an intent that an earlier pass left behind from the API server itself: whether it was deleted is
@@ -211,7 +224,11 @@ async fn leader(
 
 /// The objects of the workload that are not gone. They are deleted in the foreground, so that while a Deployment's pods
 /// live it is there itself. One that cannot be read is not known to be gone.
-async fn remaining(test: &SoakTest, ctx: &Context) -> Vec<String> {
+async fn remaining(
+    test: &SoakTest,
+    cut_off: Option<&Result<BTreeSet<u32>, String>>,
+    ctx: &Context,
+) -> Vec<String> {
     let deployments: Api<Deployment> = ctx.api(test);
     let services: Api<Service> = ctx.api(test);
     let mut remaining = Vec::new();
@@ -225,14 +242,13 @@ async fn remaining(test: &SoakTest, ctx: &Context) -> Vec<String> {
         let found = services.get_opt(&name).await;
         remaining.extend(remains("service", &name, &found, test));
     }
-    if chaos::cuts_off(test) {
-        match effects::cut_off(test, ctx).await {
-            Ok(events) => {
-                let events = events.iter();
-                remaining.extend(events.map(|index| format!("network policy of event {index}")));
-            }
-            Err(error) => remaining.push(format!("network policies, perhaps ({error})")),
+    match cut_off {
+        Some(Ok(events)) => {
+            let events = events.iter();
+            remaining.extend(events.map(|index| format!("network policy of event {index}")));
         }
+        Some(Err(error)) => remaining.push(format!("network policies, perhaps ({error})")),
+        None => {}
     }
     remaining
 }

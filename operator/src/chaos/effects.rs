@@ -1,7 +1,8 @@
 //! What events leave in the cluster beside pods that go: Deployments that are changed, and policies that cut pods off. Each
 //! carries the event's index, so that it shows whether the event was done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -13,13 +14,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::{ParseExpressionError, Selector, SelectorExt};
 use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use soak_api::{EVENT, PendingIntent, SOAK_TEST, SoakTest};
 
-use crate::act::in_time;
+use super::in_time;
 use crate::context::{Context, Error, belongs_to};
 use crate::facts::Owner;
-use crate::mutant::Mutant;
 use crate::workload;
 
 /// Why nothing was done.
@@ -209,21 +210,33 @@ pub(crate) async fn cut_off(test: &SoakTest, ctx: &Context) -> kube::Result<BTre
 
 /// Takes the policy of the event away, if it is there.
 pub(crate) async fn reconnect(test: &SoakTest, index: u32, ctx: &Context) -> Result<(), Error> {
-    let what = "remove a network policy";
     let policies: Api<NetworkPolicy> = ctx.api(test);
-    let name = policy_name(test, index);
-    let found = policies.get_opt(&name).await;
-    let found = found.map_err(Error::kube(what))?;
-    let Some(found) = found.filter(|found| belongs_to(found, test)) else {
+    let (name, last) = (policy_name(test, index), DeleteParams::default());
+    remove_owned(test, &policies, &name, &last, ctx).await
+}
+
+/// Deletes the object of that name if it is the SoakTest's, and no other of that name that comes after it.
+pub(crate) async fn remove_owned<K>(
+    test: &SoakTest,
+    api: &Api<K>,
+    name: &str,
+    params: &DeleteParams,
+    ctx: &Context,
+) -> Result<(), Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let what = "remove what belongs to a soak";
+    let found = api.get_opt(name).await.map_err(Error::kube(what))?;
+    let Some(object) = found.filter(|object| belongs_to(object, test)) else {
         return Ok(());
     };
     let same = Preconditions {
-        uid: found.uid(),
+        uid: object.uid(),
         resource_version: None,
     };
-    let params = DeleteParams::default().preconditions(same);
     leads(ctx)?;
-    match policies.delete(&name, &params).await {
+    match api.delete(name, &params.clone().preconditions(same)).await {
         Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
         other => other.map(|_| ()).map_err(Error::kube(what)),
     }
@@ -236,7 +249,7 @@ fn still(intent: &PendingIntent, ctx: &Context) -> Result<(), Refusal> {
 }
 
 fn leads(ctx: &Context) -> Result<(), Error> {
-    let leads = ctx.leadership.may_act() || Mutant::IgnoresTheLease.is_on();
+    let leads = ctx.leadership.may_act();
     leads.then_some(()).ok_or(Error::NotLeading)
 }
 
@@ -248,7 +261,7 @@ fn policy_name(test: &SoakTest, index: u32) -> String {
 fn policy(test: &SoakTest, index: u32, ctx: &Context) -> NetworkPolicy {
     let own = (SOAK_TEST.to_owned(), test.name_any());
     let event = (EVENT.to_owned(), index.to_string());
-    let labels: std::collections::BTreeMap<_, _> = [own, event].into();
+    let labels: BTreeMap<_, _> = [own, event].into();
     let labels_of = |labels| LabelSelector {
         match_labels: labels,
         match_expressions: None,

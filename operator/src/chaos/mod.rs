@@ -10,10 +10,17 @@ mod pod_restart;
 mod rollout;
 mod scale;
 
-use soak_api::{ChaosKind, CrashEndpoint, Leader, Plan, PlannedEvent, SoakTest, Span};
+use std::collections::BTreeSet;
+
+use soak_api::{
+    ChaosKind, CrashEndpoint, Leader, PendingIntent, Plan, PlannedEvent, SoakTest, Span,
+};
 
 pub(crate) use leader_kill::find as find_leader;
 
+use crate::context::Context;
+use crate::decide::LATEST;
+use crate::mutant::Mutant;
 use crate::workload;
 
 /// What is done.
@@ -139,13 +146,20 @@ pub(crate) fn deed_of(test: &SoakTest, plan: &Plan, index: u32) -> Option<Deed> 
     deed(test, plan, planned)
 }
 
-/// Whether an event of that kind ends the container of the pod that it is recorded with.
-pub(crate) fn ends(test: &SoakTest, kind: &str) -> bool {
+/// Whether the instant of the intent has not been missed, and this operator leads.
+pub(crate) fn in_time(intent: &PendingIntent, ctx: &Context) -> bool {
+    let late = ctx.now().duration_since(intent.planned_at) > LATEST;
+    ctx.leadership.may_act() && (!late || Mutant::MakesUpForMissed.is_on())
+}
+
+/// The kinds of the soak's events that end no container of the pod that they are recorded with.
+pub(crate) fn sparing(test: &SoakTest) -> BTreeSet<&'static str> {
     let events = test.spec.chaos.iter().flat_map(|chaos| &chaos.events);
     let kinds = events.filter_map(soak_api::ChaosEvent::kind);
-    let mut same = kinds.filter(|one| one.name() == kind);
-    same.next()
-        .is_none_or(|kind| event(&kind).ends_a_container())
+    kinds
+        .filter(|kind| !event(kind).ends_a_container())
+        .map(|kind| kind.name())
+        .collect()
 }
 
 /// Whether any event of the soak is of a kind that cuts pods off.

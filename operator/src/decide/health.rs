@@ -84,9 +84,9 @@ fn goes(draft: &mut Draft<'_>, incarnation: &Incarnation, last: Option<&PodFact>
     let own_reason = last.is_some_and(|pod| pod.disruption.is_some() || out_of_memory(pod));
     let stays = last.is_some_and(|pod| {
         let mut pods = draft.observed.pods.iter();
-        pods.any(|one| one.uid == pod.uid) && !pod.terminating
+        !pod.terminating && pod.disruption.is_none() && pods.any(|one| one.uid == pod.uid)
     });
-    if stays && last.is_some_and(|pod| pod.disruption.is_none()) {
+    if stays {
         return false;
     }
     let mut recovering = draft.decision.status.chaos.recovering.iter_mut();

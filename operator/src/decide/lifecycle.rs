@@ -328,31 +328,24 @@ fn clean_up(draft: &mut Draft<'_>) {
         .before
         .deadline_at
         .is_some_and(|deadline| draft.now >= deadline - CLOSING);
-    let gone = draft.observed.remaining.is_empty() && draft.observed.pods.is_empty();
-    if keep && !late && left_behind(draft) {
-        draft.decision.effect = Effect::Restore;
-        draft.look_at(draft.now + RETRY);
-        if let Some(deadline) = draft.before.deadline_at {
-            draft.look_at(deadline - CLOSING);
-        }
-        return;
-    }
-    if keep || late || gone {
+    let (clean, effect) = if keep {
+        (!left_behind(draft), Effect::Restore)
+    } else {
+        let gone = draft.observed.remaining.is_empty() && draft.observed.pods.is_empty();
+        (gone, Effect::Remove)
+    };
+    if clean || late {
         let now = draft.now;
         draft.status().times.completed = Some(now);
         draft.status().phase = Phase::Completed;
         let (outcome, message) = (draft.before.outcome, draft.before.message.clone());
         draft.announce(outcome != Some(SoakOutcome::Passed), "Completed", message);
         if late {
-            draft.decision.effect = if keep {
-                Effect::Restore
-            } else {
-                Effect::Remove
-            };
+            draft.decision.effect = effect;
         }
         return;
     }
-    draft.decision.effect = Effect::Remove;
+    draft.decision.effect = effect;
     draft.look_at(draft.now + RETRY);
     if let Some(deadline) = draft.before.deadline_at {
         draft.look_at(deadline - CLOSING);

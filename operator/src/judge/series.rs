@@ -260,10 +260,14 @@ fn planned_ends(test: &SoakTest, journal: &Journal) -> BTreeMap<IncarnationId, T
         uid: event.uid.clone(),
         restarts: event.restarts,
     };
+    let sparing = chaos::sparing(test);
+    let ends = |event: &&EventRecord| {
+        event.result != EventResult::Unproven && !sparing.contains(event.kind.as_str())
+    };
     journal
         .events
         .values()
-        .filter(|event| event.result != EventResult::Unproven && chaos::ends(test, &event.kind))
+        .filter(ends)
         .filter_map(|event| Some((hit(event), event.injected_at?)))
         .collect()
 }

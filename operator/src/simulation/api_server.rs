@@ -12,7 +12,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::cluster::{Model, NAME, NAMESPACE, State, component_of, event_of, labelled};
+use super::cluster::{Model, NAME, NAMESPACE, State, event_of, labelled};
 use super::promises::Blow;
 
 /// Who asks.
@@ -351,12 +351,8 @@ impl State {
             .values()
             .find(|live| labelled(&live.pod) == event && event.is_some());
         if let Some(live) = selected.cloned() {
-            let uid = live.pod.metadata.uid.clone().unwrap_or_default();
-            let component = component_of(&live.pod).unwrap_or_default();
-            let blow = Blow::CutOff {
-                caller: &caller.holder,
-            };
-            self.strike(&uid, component, live.gone_at.is_some(), blow, now);
+            let caller = &caller.holder;
+            self.strike_pod(&live, Blow::CutOff { caller }, now);
         }
         let mut object = body.clone();
         self.born += 1;
@@ -447,8 +443,7 @@ impl State {
             sure: asked.is_some(),
             caller: &caller.holder,
         };
-        let component = component_of(&live.pod).unwrap_or_default();
-        self.strike(&uid, component, live.gone_at.is_some(), blow, now);
+        self.strike_pod(&live, blow, now);
         let grace = body.get("gracePeriodSeconds").and_then(Value::as_i64);
         self.terminate(now, &path.name, grace.unwrap_or(10));
         (StatusCode::OK, object)

@@ -163,10 +163,7 @@ impl Model {
             .history
             .tell(now, format!("{pod} crashes as it was asked to"));
         let restarts = u32::try_from(restarts(&live.pod)).unwrap_or_default();
-        let uid = live.pod.metadata.uid.clone().unwrap_or_default();
-        let component = component_of(&live.pod).unwrap_or_default();
-        let blow = Blow::Container(restarts);
-        state.strike(&uid, component, live.gone_at.is_some(), blow, now);
+        state.strike_pod(&live, Blow::Container(restarts), now);
         state.restart(now, pod);
         Answer::Accepted
     }
@@ -247,6 +244,13 @@ impl State {
             life.to = Some(now);
         }
         self.tell_pod(now, name);
+    }
+
+    /// Holds what is about to be done to a pod against the promises.
+    pub(super) fn strike_pod(&mut self, live: &Live, blow: Blow<'_>, now: Timestamp) {
+        let uid = live.pod.metadata.uid.clone().unwrap_or_default();
+        let component = component_of(&live.pod).unwrap_or_default();
+        self.strike(&uid, component, live.gone_at.is_some(), blow, now);
     }
 
     /// Holds what is about to be done to a pod or a Deployment against the promises.
