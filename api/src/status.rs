@@ -232,6 +232,13 @@ pub struct PendingIntent {
     pub decided_at: Timestamp,
 }
 
+impl PendingIntent {
+    /// The earliest instant at which it was asked for: its own, or that of writing it down where that was later.
+    pub fn asked_from(&self) -> Timestamp {
+        self.planned_at.max(self.decided_at)
+    }
+}
+
 /// An event that was done, while its component is not yet back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

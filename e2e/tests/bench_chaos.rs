@@ -136,12 +136,12 @@ async fn a_kill_beside_a_bare_delete() {
     let bare = namespace.soak(&restless("bare", 3, seconds, false)).await;
     bare.reaches(Phase::Soaking, Duration::from_secs(120)).await;
     let mut versions = chaotic.versions();
-    let (mut decided, mut asked) = (BTreeMap::new(), BTreeMap::new());
+    let (mut due, mut asked) = (BTreeMap::new(), BTreeMap::new());
     let mut done = 0;
     while let Some(version) = versions.next().await {
         let status = version.status.unwrap_or_default();
         if let Some(intent) = status.chaos.pending {
-            decided.insert(intent.uid, intent.decided_at);
+            due.insert(intent.uid.clone(), intent.asked_from());
         }
         // After each kill one of the other kind, so that both meet the same machine.
         if status.chaos.injected > done {
@@ -153,14 +153,14 @@ async fn a_kill_beside_a_bare_delete() {
             break;
         }
     }
-    let (ours, bares) = (waits(&decided, &seen), waits(&asked, &seen));
-    let (kill, _) = told("podKill, decided to on its way out", &ours.0);
+    let (ours, bares) = (waits(&due, &seen), waits(&asked, &seen));
+    let (kill, _) = told("podKill, due to on its way out", &ours.0);
     let (delete, _) = told("bare DELETE, asked to on its way out", &bares.0);
     say(&format!("ratio of the medians: {:.2}", kill / delete));
-    let (kill, _) = told("podKill, decided to gone", &ours.1);
+    let (kill, _) = told("podKill, due to gone", &ours.1);
     let (delete, _) = told("bare DELETE, asked to gone", &bares.1);
     say(&format!("ratio of the medians: {:.2}", kill / delete));
-    assert!(decided.len() >= KILLS - 3, "{} kills", decided.len());
+    assert!(due.len() >= KILLS - 3, "{} kills", due.len());
 }
 
 /// How often the API server was asked, for what chaos writes and reads.
@@ -195,8 +195,8 @@ async fn requests() -> BTreeMap<&'static str, f64> {
     ])
 }
 
-/// How long the API server takes to answer a write meanwhile: what an event is late by for no fault of the operator's, which
-/// writes its intent down first. In milliseconds, one write after the other until told to stop.
+/// How long the API server takes to answer a write meanwhile, which an event written down ahead of its instant does not wait
+/// for. In milliseconds, one write after the other until told to stop.
 fn bare_writes(namespace: &Namespace) -> (Arc<AtomicBool>, JoinHandle<Vec<f64>>) {
     let maps: Api<ConfigMap> = namespace.api();
     let stop = Arc::new(AtomicBool::new(false));

@@ -77,6 +77,10 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
             });
             Ok(Done::Nothing)
         }
+        Effect::Hold(intent) => {
+            ctx.remember(&test, |memory| memory.held = Some(intent));
+            Ok(Done::Nothing)
+        }
         Effect::Inject {
             intent,
             deed,
@@ -109,6 +113,8 @@ async fn inject(
     ctx: &Context,
 ) -> Result<Done, Error> {
     let pods: Api<Pod> = ctx.api(test);
+    // From here on nobody knows whether it has been asked for.
+    ctx.remember(test, |memory| memory.held = None);
     let (mut answer, mut at) = (Answer::Unknown, ctx.now());
     for _ in 0..TRIES {
         at = ctx.now();

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::events::Recorder;
 use kube::{Api, Client, Resource, ResourceExt};
-use soak_api::{Plan, PlanError, SoakTest};
+use soak_api::{PendingIntent, Plan, PlanError, SoakTest};
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
@@ -50,6 +50,8 @@ pub(crate) struct Memory {
     pub(crate) undeployable: Option<String>,
     /// When that was.
     pub(crate) applied_at: Option<Timestamp>,
+    /// The intent that this process has written down and not asked for yet.
+    pub(crate) held: Option<PendingIntent>,
     /// What became of the look that was begun last.
     pub(crate) looking: Looking,
     pub(crate) looked_at: Option<Timestamp>,

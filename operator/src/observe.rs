@@ -49,6 +49,8 @@ pub(crate) struct Observed {
     pub(crate) plan: Result<Arc<Plan>, PlanError>,
     /// The pod that leads, or why it is not known, where the event that is due is about it.
     pub(crate) leader: Option<Result<String, String>>,
+    /// Whether the pending intent is one that this process has written down and not asked for yet.
+    pub(crate) held: bool,
     /// Why it is not known what has become of the pending intent's pod.
     pub(crate) unseen: Option<String>,
     /// The Deployments that events change, by component, where they are asked about; `None` for one that is gone.
@@ -76,8 +78,10 @@ pub(crate) async fn observe(
     let journal = record::journal(test, ctx).await?;
     let status = test.status.clone().unwrap_or_default();
     let plan = ctx.plan(test);
+    let pending = status.chaos.pending.as_ref();
+    let held = pending.is_some() && ctx.remembered(test).held.as_ref() == pending;
     let mut unseen = None;
-    if let Some(intent) = &status.chaos.pending
+    if let Some(intent) = pending.filter(|_| !held)
         && !is_of_component(intent, test, &plan)
     {
         unseen = look_again(&mut pods, intent, test, ctx).await.err();
@@ -90,11 +94,11 @@ pub(crate) async fn observe(
         (Phase::Soaking, Ok(journal)) => judge::look(test, &status, journal, ctx, now),
         _ => Looking::Never,
     };
-    let asked = matches!(
+    let watched = matches!(
         status.phase,
         Phase::WarmingUp | Phase::Soaking | Phase::Settling
     );
-    let metrics = asked.then(|| judge::probed(test, ctx, now)).flatten();
+    let metrics = watched.then(|| judge::probed(test, ctx, now)).flatten();
     let lost_nodes = match &journal {
         Ok(journal) => lost_nodes(journal, &pods, &departed, ctx).await,
         Err(_) => HashSet::new(),
@@ -103,7 +107,8 @@ pub(crate) async fn observe(
         Ok(plan) => leader(test, &status, plan, ctx, now).await,
         Err(_) => None,
     };
-    let (owners, cut_off) = traces(test, &status, plan.as_deref().ok(), ctx, now).await;
+    let open = plan.as_deref().ok().filter(|_| !held);
+    let (owners, cut_off) = traces(test, &status, open, ctx, now).await;
     let remaining = if status.phase == Phase::CleaningUp {
         remaining(test, cut_off.as_ref(), ctx).await
     } else {
@@ -120,6 +125,7 @@ pub(crate) async fn observe(
         journal,
         plan,
         leader,
+        held,
         unseen: unseen.map(|error| error.to_string()),
         owners,
         cut_off,

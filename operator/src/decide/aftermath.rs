@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use soak_api::{EventRecord, EventResult, PendingIntent, Recovering, SoakTest, SoakTestStatus};
 
-use super::chaos::LATEST;
+use super::chaos::{self, LATEST};
 use super::{Announcement, Decision, Draft, Effect, signed};
 use crate::chaos::Deed;
 use crate::facts::PodFact;
@@ -35,9 +35,18 @@ pub(crate) enum Answer {
     Unknown,
 }
 
-/// An intent of an earlier pass, whose result nobody wrote down: found done; or done now if its target is as it was and it
-/// is not too late; given up if it is; presumed done if the pod is gone, which proves nothing.
+/// The intent of an earlier pass. One whose instant is yet to come waits for it. One that this process holds is done then, or
+/// given up for the guard that refuses it by now. Of another nobody wrote down the result: it is found done; or done now if
+/// its target is as it was and it is not too late; given up if it is; presumed done if the pod is gone, which proves nothing.
 pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
+    if draft.now < intent.planned_at {
+        draft.look_at(intent.planned_at);
+        return;
+    }
+    if draft.held().is_some() {
+        release(draft, intent);
+        return;
+    }
     let Some(deed) = draft.deed(intent.index) else {
         return;
     };
@@ -87,7 +96,7 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
     draft.status().chaos.pending = None;
     if matches!(found, Found::Done) {
         let planned = draft.planned(&intent.component);
-        let at = intent.decided_at;
+        let at = intent.asked_from();
         begun(draft.status(), record_of(&intent), &deed, planned, at);
         draft.look_at(draft.now);
         return;
@@ -109,6 +118,22 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
         keep(draft, record);
     }
     draft.look_at(draft.now);
+}
+
+/// Does what was held until now, or gives it up.
+fn release(draft: &mut Draft<'_>, intent: PendingIntent) {
+    match chaos::released(draft, &intent) {
+        Ok(effect) => draft.decision.effect = effect,
+        Err(why) => {
+            draft.status().chaos.pending = None;
+            let mut record = record_of(&intent);
+            why.clone_into(&mut record.reason);
+            let note = format!("event {} was given up: {why}", intent.index);
+            draft.announce_about(why, true, "ChaosSkipped", note);
+            keep(draft, record);
+        }
+    }
+    draft.look_at(draft.now + SignedDuration::from_secs(1));
 }
 
 /// Why the intent must not be carried out any more: somebody has suspended the soak or protected its target since.
@@ -146,6 +171,10 @@ enum Found {
 
 impl Found {
     fn of(draft: &Draft<'_>, intent: &PendingIntent, deed: &Deed) -> Self {
+        if draft.held().is_some() {
+            let version = String::new();
+            return Self::Untouched { version };
+        }
         if draft.observed.unseen.is_some() {
             return Self::Unknown;
         }
@@ -171,7 +200,7 @@ impl Found {
                 Some(Err(_)) | None => return Self::Unknown,
             }
         }
-        let (pod, told) = (pod_of(draft, &intent.uid), intent.decided_at);
+        let (pod, told) = (pod_of(draft, &intent.uid), intent.asked_from());
         let crash = matches!(deed, Deed::Crash(_));
         match pod {
             // Whether it crashed before somebody else took it nobody knows any more.
@@ -197,12 +226,12 @@ impl Found {
             Self::Done => {
                 record.result = EventResult::Unproven;
                 why.clone_into(&mut record.reason);
-                record.injected_at = Some(intent.decided_at);
+                record.injected_at = Some(intent.asked_from());
             }
             Self::Ended | Self::Unknown => {
                 record.result = EventResult::Presumed;
                 reason::UNCONFIRMED.clone_into(&mut record.reason);
-                record.injected_at = Some(intent.decided_at);
+                record.injected_at = Some(intent.asked_from());
             }
         }
         record
@@ -330,7 +359,8 @@ pub(super) fn ended(draft: &Draft<'_>, id: &IncarnationId) -> bool {
         let told = event.injected_at.unwrap_or(event.planned_at);
         (event.index, &event.uid, event.restarts, told)
     });
-    let pending = chaos.pending.iter();
+    // What is held nobody has asked for: whatever happens to its pod, chaos did not.
+    let pending = chaos.pending.iter().filter(|_| !draft.observed.held);
     let pod = pod_of(draft, &id.uid);
     pending
         .map(|intent| {
@@ -338,7 +368,7 @@ pub(super) fn ended(draft: &Draft<'_>, id: &IncarnationId) -> bool {
                 intent.index,
                 &intent.uid,
                 intent.restarts,
-                intent.decided_at,
+                intent.asked_from(),
             )
         })
         .chain(done)

@@ -1,7 +1,7 @@
 //! Chaos: what is due, whether a guard refuses it, and whom it hits.
 //!
-//! One event takes four requests: its intent before anything is done, the deed, its result, and its recovery. What becomes
-//! of it once it is begun is in [`super::aftermath`].
+//! One event takes four requests: its intent, [`AHEAD`] of its instant, the deed at that instant, its result, and its
+//! recovery. What becomes of it once it is begun is in [`super::aftermath`].
 
 use jiff::{SignedDuration, Timestamp};
 use soak_api::{
@@ -10,12 +10,16 @@ use soak_api::{
 };
 
 use super::aftermath::{keep, summary};
+use super::lifecycle::LAST_CALL;
 use super::recovery::recover;
 use super::{Draft, Effect, signed};
 use crate::chaos::{self, Deed};
 use crate::facts::{Owner, PodFact};
 use crate::mutant::Mutant;
 use crate::reasons::chaos as reason;
+
+/// How long before its instant an event is written down, so that it is on time however long writing takes.
+pub(crate) const AHEAD: SignedDuration = SignedDuration::from_secs(2);
 
 /// How late an event may still be carried out.
 pub(crate) const LATEST: SignedDuration = SignedDuration::from_secs(10);
@@ -47,12 +51,10 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
     let next = next(&draft.decision.status, &plan);
     draft.status().chaos.next_at = next.map(|(_, at)| at);
     let Some((event, at)) = next else { return };
-    if draft.now < at {
-        draft.look_at(at);
+    if draft.now < at - AHEAD {
+        draft.look_at(at - AHEAD);
         return;
     }
-    draft.status().chaos.due += 1;
-    draft.status().chaos.next_at = self::next(&draft.decision.status, &plan).map(|(_, at)| at);
     let (Some(kind), Some(chaos)) = (plan.kind(event), draft.test.spec.chaos.as_ref()) else {
         return;
     };
@@ -65,9 +67,17 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
     };
     let deed = chaos::deed(draft.test, &plan, event).ok_or(reason::TOO_FEW_READY);
     let chosen = deed.and_then(|deed| {
-        let target = due.target(draft, &deed, window_end)?;
+        let target = due.target(draft, &deed, window_end, None)?;
         Ok((deed, target))
     });
+    let early = draft.now < at;
+    if early && (chosen.is_err() || chaos.dry_run || Mutant::ForgetsTheIntent.is_on()) {
+        // What refuses it now may be over by then.
+        draft.look_at(at);
+        return;
+    }
+    draft.status().chaos.due += 1;
+    draft.status().chaos.next_at = self::next(&draft.decision.status, &plan).map(|(_, at)| at);
     match chosen {
         Ok((_, target)) if chaos.dry_run => {
             let record = EventRecord {
@@ -78,6 +88,12 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
             };
             keep(draft, record);
             draft.look_at(draft.now);
+        }
+        Ok((_, target)) if early => {
+            let intent = due.intent(target, draft.now);
+            draft.status().chaos.pending = Some(intent.clone());
+            draft.decision.effect = Effect::Hold(intent);
+            draft.look_at(at);
         }
         Ok((deed, target)) => {
             let version = target.version.clone();
@@ -107,6 +123,53 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
     }
 }
 
+/// What is to be done now for the intent that this process holds: its deed, where all that was asked of its target when it
+/// was chosen still holds, or the guard that refuses it by now.
+pub(super) fn released(draft: &Draft<'_>, intent: &PendingIntent) -> Result<Effect, &'static str> {
+    let plan = draft.observed.plan.as_ref().map_err(|_| reason::ENDED)?;
+    let event = plan.events().get(intent.index as usize);
+    let planned = event.and_then(|event| Some((event, plan.kind(event)?)));
+    let ((event, kind), Some(chaos)) = (
+        planned.ok_or(reason::ENDED)?,
+        draft.test.spec.chaos.as_ref(),
+    ) else {
+        return Err(reason::ENDED);
+    };
+    let deed = chaos::deed(draft.test, plan, event).ok_or(reason::TOO_FEW_READY)?;
+    let began = draft.before.times.soaking.ok_or(reason::ENDED)?;
+    let due = Due {
+        event,
+        kind,
+        chaos,
+        entry: chaos.events.get(event.entry),
+        at: intent.planned_at,
+    };
+    let window_end = began + signed(draft.test.spec.duration.duration());
+    let target = due.target(draft, &deed, window_end, Some(intent))?;
+    Ok(Effect::Inject {
+        intent: intent.clone(),
+        deed,
+        version: target.version,
+        again: false,
+    })
+}
+
+/// The deed whose instant has come, where it is all that this pass does: whatever else there is to write down waits for the
+/// next, or the event would wait for it.
+pub(super) fn on_the_tick(draft: &Draft<'_>) -> Option<Effect> {
+    let intent = draft.held()?;
+    let late = draft.now.duration_since(intent.planned_at);
+    let now = !late.is_negative() && late < SignedDuration::from_secs(1);
+    let goes_on = draft.before.phase == Phase::Soaking && !draft.test.spec.abort;
+    let there = draft.test.metadata.deletion_timestamp.is_none();
+    let in_time = |deadline| draft.now < deadline - LAST_CALL;
+    let goes_on = goes_on && draft.before.deadline_at.is_none_or(in_time);
+    if !(now && goes_on && there && draft.observed.journal.is_ok()) {
+        return None;
+    }
+    released(draft, intent).ok()
+}
+
 /// Whether something is undone for the first time, which goes before anything else. Where that fails it is tried again, and
 /// nothing waits for it.
 pub(super) fn undoes_first(draft: &Draft<'_>) -> bool {
@@ -127,7 +190,7 @@ fn next<'p>(status: &SoakTestStatus, plan: &'p Plan) -> Option<(&'p PlannedEvent
     Some((event, began + signed(event.at)))
 }
 
-/// The event whose instant has come and of which nothing has been decided yet.
+/// The event whose instant has come, or is about to, and of which nothing has been decided yet.
 pub(crate) fn due<'p>(
     status: &SoakTestStatus,
     plan: &'p Plan,
@@ -135,7 +198,7 @@ pub(crate) fn due<'p>(
 ) -> Option<&'p PlannedEvent> {
     let open = status.phase == Phase::Soaking && status.chaos.pending.is_none();
     let (event, at) = next(status, plan).filter(|_| open)?;
-    (at <= now).then_some(event)
+    (at - AHEAD <= now).then_some(event)
 }
 
 /// Begins nothing more, since the soak ends before its time. What was planned for later is planned no longer.
@@ -176,7 +239,18 @@ impl From<&Owner> for Target {
     }
 }
 
-/// An event whose instant has come.
+impl From<&PendingIntent> for Target {
+    fn from(intent: &PendingIntent) -> Self {
+        Self {
+            name: intent.pod.clone(),
+            uid: intent.uid.clone(),
+            restarts: intent.restarts,
+            version: String::new(),
+        }
+    }
+}
+
+/// An event whose instant has come, or is about to.
 struct Due<'a> {
     event: &'a PlannedEvent,
     kind: &'a ChaosKind,
@@ -186,12 +260,13 @@ struct Due<'a> {
 }
 
 impl Due<'_> {
-    /// Whom the event hits, or the guard that refuses it.
+    /// Whom the event hits, or the guard that refuses it; of one that is written down, whether that is still to be hit.
     fn target(
         &self,
         draft: &Draft<'_>,
         deed: &Deed,
         window_end: Timestamp,
+        written: Option<&PendingIntent>,
     ) -> Result<Target, &'static str> {
         if draft.test.spec.suspend {
             return Err(reason::SUSPENDED);
@@ -233,7 +308,7 @@ impl Due<'_> {
             draft.now.duration_since(born) >= least
         };
         if deed.is_of_component() {
-            return self.owner(draft, &serving, old);
+            return self.owner(draft, &serving, old, written);
         }
         if serving.is_empty() {
             return Err(reason::NO_CANDIDATE);
@@ -247,6 +322,11 @@ impl Due<'_> {
         candidates.retain(|pod| old(pod));
         if candidates.is_empty() {
             return Err(reason::TOO_YOUNG);
+        }
+        if let Some(intent) = written {
+            let same = |pod: &&PodFact| pod.uid == intent.uid && pod.restarts == intent.restarts;
+            let found = candidates.into_iter().find(same);
+            return found.map(Target::from).ok_or(reason::TARGET_GONE);
         }
         if chaos::event(self.kind).leader().is_some() {
             let leader = draft.observed.leader.as_ref();
@@ -267,6 +347,7 @@ impl Due<'_> {
         draft: &Draft<'_>,
         serving: &[&PodFact],
         old: impl Fn(&PodFact) -> bool,
+        written: Option<&PendingIntent>,
     ) -> Result<Target, &'static str> {
         let component = self.kind.component();
         let planned = draft.desired(component);
@@ -276,6 +357,10 @@ impl Due<'_> {
         }
         if !serving.iter().all(|pod| old(pod)) {
             return Err(reason::TOO_YOUNG);
+        }
+        if let Some(intent) = written {
+            // The Deployment itself is looked at when it is changed.
+            return Ok(Target::from(intent));
         }
         let owner = draft.observed.owners.get(component);
         let owner = owner.and_then(|owner| owner.as_ref().ok()?.as_ref());

@@ -178,10 +178,10 @@ fn warm_up(draft: &mut Draft<'_>) {
 
 fn soak(draft: &mut Draft<'_>) {
     absence(draft);
-    let pending = draft.before.chaos.pending.clone();
-    if let Some(intent) = pending.clone() {
+    let pending = draft.before.chaos.pending.as_ref();
+    if let Some(intent) = pending {
         // First, for it may explain which pods have gone.
-        aftermath::settle_intent(draft, intent);
+        aftermath::settle_intent(draft, intent.clone());
     }
     health::incarnations(draft);
     let Some(began) = draft.before.times.soaking else {
@@ -189,8 +189,11 @@ fn soak(draft: &mut Draft<'_>) {
     };
     let over = began + signed(draft.test.spec.duration.duration());
     looked(draft);
-    if pending.is_some() {
-        // One thing at a time.
+    if let Some(intent) = pending {
+        // One thing at a time; but while it waits the way back from the last goes on.
+        if draft.now < intent.planned_at {
+            recovery::recover(draft);
+        }
         return;
     }
     if let Some(early) = draft.decision.status.failed_fast.clone() {

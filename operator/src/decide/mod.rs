@@ -49,6 +49,8 @@ pub(crate) enum Effect {
     None,
     /// Create the workload, or bring it to what is planned.
     Deploy,
+    /// Keep the intent that is written down until its instant: nobody has asked for it yet.
+    Hold(PendingIntent),
     /// Carry out the intent that is written down.
     Inject {
         intent: PendingIntent,
@@ -118,6 +120,11 @@ pub(crate) fn decide(test: &SoakTest, observed: &Observed, now: Timestamp) -> De
             ..Decision::default()
         },
     };
+    if let Some(effect) = chaos::on_the_tick(&draft) {
+        draft.decision.effect = effect;
+        draft.look_at(now + SignedDuration::from_secs(1));
+        return draft.decision;
+    }
     lifecycle::step(&mut draft);
     conditions::update(&mut draft);
     draft.finish()
@@ -188,6 +195,12 @@ impl Draft<'_> {
         let mut components = self.observed.components.iter();
         let found = components.find(|c| c.name == component);
         found.map_or(0, |component| component.replicas)
+    }
+
+    /// The pending intent, where this process has written it down and not asked for it yet.
+    fn held(&self) -> Option<&PendingIntent> {
+        let pending = self.before.chaos.pending.as_ref();
+        pending.filter(|_| self.observed.held)
     }
 
     /// What the event of that index does; `None` where it is not known, for then it is not done any more.

@@ -51,6 +51,8 @@ struct World {
     operator: u32,
     /// Every pod that was deleted by chaos: event, uid, whether a ready one more than the guard needs was there.
     kills: Vec<(u32, String, bool)>,
+    /// What this operator has written down and not asked for.
+    held: Option<PendingIntent>,
     phases: Vec<Phase>,
     largest_status: usize,
     /// When a look finds that a criterion has surely failed.
@@ -92,6 +94,7 @@ impl World {
             born: 0,
             operator: 1,
             kills: Vec::new(),
+            held: None,
             phases: Vec::new(),
             largest_status: 0,
             fails_fast_at: None,
@@ -152,12 +155,13 @@ impl World {
         if !self.chance(self.trouble.stale) {
             self.seen = self.pods.iter().map(|(pod, _)| pod.clone()).collect();
         }
-        if let Some(intent) = self
+        let pending = self
             .test
             .status
             .as_ref()
-            .and_then(|s| s.chaos.pending.as_ref())
-        {
+            .and_then(|s| s.chaos.pending.as_ref());
+        let held = pending.is_some() && pending == self.held.as_ref();
+        if let Some(intent) = pending.filter(|_| !held) {
             // Read from the API server itself.
             let there = self.pods.iter().find(|(pod, _)| pod.uid == intent.uid);
             self.seen.retain(|pod| pod.uid != intent.uid);
@@ -198,6 +202,7 @@ impl World {
             journal: Ok(Arc::new(self.journal.clone())),
             plan: planned(&self.test).unwrap_or_else(|| Ok(Arc::default())),
             leader: None,
+            held,
             unseen: None,
             owners: BTreeMap::new(),
             cut_off: None,
@@ -273,12 +278,14 @@ impl World {
                     self.leaving.entry(pod.uid.clone()).or_insert(self.now);
                 }
             }
+            Effect::Hold(intent) => self.held = Some(intent.clone()),
             Effect::Inject {
                 intent,
                 deed,
                 again,
                 ..
             } => {
+                self.held = None;
                 self.reconcile_pods();
                 let serving = self
                     .pods
@@ -330,6 +337,7 @@ impl World {
 
     fn restart(&mut self) -> SignedDuration {
         self.operator += 1;
+        self.held = None;
         self.between(500, 20_000)
     }
 
@@ -391,6 +399,13 @@ fn a_soak_without_trouble_passes_through_every_phase_and_proves_every_event() {
     assert_eq!(world.kills.len(), status.chaos.injected as usize);
     assert!(status.breaches.is_empty(), "{:?}", status.breaches);
     assert_eq!(status.presence.absent_milliseconds, 0);
+    for event in world.journal.events.values() {
+        let late = event
+            .injected_at
+            .expect("done")
+            .duration_since(event.planned_at);
+        assert!(late <= SignedDuration::from_millis(20), "{event:?}");
+    }
 }
 
 #[test]
@@ -616,7 +631,119 @@ fn left_with_an_intent() -> World {
         assert!(world.record(&decision));
         world.now += SignedDuration::from_secs(1);
     }
+    let intent = world.status().chaos.pending.as_ref();
+    world.now = intent.expect("it is there").planned_at + SignedDuration::from_secs(3);
     world
+}
+
+/// A soak in its window whose operator holds an intent, two seconds before its instant; the intent.
+fn holding_an_intent() -> (World, PendingIntent) {
+    let mut world = World::new(1, Trouble::default(), soaktest(|_| {}));
+    world.run_until(Phase::Soaking);
+    while world.held.is_none() {
+        let again = world.step();
+        world.now += again.min(SignedDuration::from_secs(1));
+    }
+    let intent = world.held.clone().expect("it is held");
+    assert!(intent.planned_at.duration_since(world.now) > SignedDuration::from_millis(500));
+    (world, intent)
+}
+
+/// What is decided at the instant of an intent that is held, once something has changed.
+fn at_its_instant(change: impl FnOnce(&mut World, &mut Observed)) -> Decision {
+    let (mut world, intent) = holding_an_intent();
+    world.now = intent.planned_at;
+    let mut observed = world.observe();
+    change(&mut world, &mut observed);
+    decide(&world.test, &observed, world.now)
+}
+
+fn given_up(decision: &Decision) -> &str {
+    assert_eq!(decision.effect, Effect::None);
+    assert_eq!(decision.status.chaos.pending, None);
+    let record = decision.status.chaos.recent.last().expect("a record");
+    assert_eq!(record.result, EventResult::Abandoned);
+    &record.reason
+}
+
+#[test]
+fn an_event_is_written_down_ahead_of_its_instant_and_waits_for_it() {
+    let (mut world, intent) = holding_an_intent();
+    let observed = world.observe();
+    let decision = decide(&world.test, &observed, world.now);
+    assert_eq!(decision.effect, Effect::None);
+    assert_eq!(decision.status.chaos.pending, Some(intent.clone()));
+    let left = intent.planned_at.duration_since(world.now);
+    assert!(signed(decision.again) <= left, "it is not overslept");
+}
+
+#[test]
+fn on_its_instant_an_event_is_done_before_anything_else_is_written() {
+    let decision = at_its_instant(|world, observed| {
+        // A heartbeat is due, and a pod has appeared that the journal does not know.
+        world.test.status.as_mut().expect("one").presence.seen_at = None;
+        let stranger = PodFact {
+            uid: "stranger".to_owned(),
+            component: "producer".to_owned(),
+            ..observed.pods[0].clone()
+        };
+        observed.pods.push(stranger);
+    });
+    assert!(matches!(
+        decision.effect,
+        Effect::Inject { again: false, .. }
+    ));
+    assert!(decision.journal.is_empty() && decision.announcements.is_empty());
+    assert_eq!(decision.status.presence.seen_at, None);
+}
+
+#[test]
+fn what_refuses_an_event_at_its_instant_refuses_it_however_it_was_when_it_was_written_down() {
+    let suspended = at_its_instant(|world, _| world.test.spec.suspend = true);
+    assert_eq!(given_up(&suspended), "Suspended");
+    let protected = at_its_instant(|_, observed| {
+        let worker = |pod: &&mut PodFact| pod.component == "worker";
+        observed
+            .pods
+            .iter_mut()
+            .find(worker)
+            .expect("one")
+            .protected = true;
+    });
+    assert_eq!(given_up(&protected), "Protected");
+    let unready = at_its_instant(|world, observed| {
+        let intent = world.held.clone().expect("it is held");
+        let another = |pod: &&mut PodFact| pod.component == "worker" && pod.uid != intent.uid;
+        observed.pods.iter_mut().find(another).expect("one").ready = false;
+    });
+    assert_eq!(given_up(&unready), "TooFewReady");
+}
+
+#[test]
+fn a_pod_that_somebody_deletes_before_the_instant_of_its_event_is_not_taken_for_ours() {
+    let (mut world, intent) = holding_an_intent();
+    world.leaving.insert(intent.uid.clone(), world.now);
+    world.run();
+    let event = &world.journal.events[&intent.index];
+    assert_ne!(event.result, EventResult::Injected);
+    assert_ne!(event.result, EventResult::Presumed);
+    let status = world.status();
+    assert_eq!(status.breaches.len(), 1, "{:?}", status.breaches);
+    assert_eq!(status.breaches[0].reason, "PodDeleted");
+}
+
+#[test]
+fn a_soak_that_is_aborted_gives_up_what_it_holds() {
+    let (mut world, intent) = holding_an_intent();
+    world.test.spec.abort = true;
+    let observed = world.observe();
+    let decision = decide(&world.test, &observed, world.now);
+    let record = decision.status.chaos.recent.last().expect("a record");
+    assert_eq!(
+        (record.index, record.reason.as_str()),
+        (intent.index, "Ended")
+    );
+    assert_eq!(record.result, EventResult::Abandoned);
 }
 
 #[test]
