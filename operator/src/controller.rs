@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::DeserializeGuard;
@@ -41,8 +42,17 @@ pub(crate) async fn reconcile(
             record(&written, decision, ctx).await?;
             Ok(Some(Duration::from_millis(200)))
         }
-        None => Ok(Some(again).filter(|again| !again.is_zero())),
+        None => Ok(Some(again)
+            .filter(|again| !again.is_zero())
+            .map(|again| left(again, now, ctx))),
     }
+}
+
+/// What is left of a wait that was decided on at that instant: writing has taken its share.
+fn left(again: Duration, decided: Timestamp, ctx: &Context) -> Duration {
+    let gone = ctx.now().duration_since(decided);
+    let gone = Duration::try_from(gone).unwrap_or_default();
+    again.saturating_sub(gone).max(Duration::from_millis(1))
 }
 
 /// What was done, as it is to be written down.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use soak_api::{
-    EventResult, PendingIntent, Phase, PhaseTimes, SoakOutcome, SoakTest, SoakTestStatus,
+    EventRecord, EventResult, PendingIntent, Phase, PhaseTimes, SoakOutcome, SoakTest,
+    SoakTestStatus,
 };
 
 use super::cluster::{Life, State};
@@ -40,6 +41,8 @@ pub(super) struct Promises {
     pub(super) asked: u32,
     /// The kinds of the events that the journal has as injected.
     pub(super) kinds: Vec<String>,
+    /// How much later than planned each of them was asked for, in milliseconds.
+    pub(super) late: Vec<i128>,
     /// The uid that each event was ever meant for.
     intended: BTreeMap<u32, String>,
     /// What the operator really hit, see [`Blow::on`], with the event it was hit for.
@@ -425,7 +428,12 @@ impl Promises {
             .events
             .values()
             .filter(|event| event.result == EventResult::Injected);
-        self.kinds = injected.map(|event| event.kind.clone()).collect();
+        self.kinds = injected.clone().map(|event| event.kind.clone()).collect();
+        let late = |event: &EventRecord| {
+            let at = event.injected_at.unwrap_or(event.planned_at);
+            at.duration_since(event.planned_at).as_millis()
+        };
+        self.late = injected.map(late).collect();
         let resolved: BTreeSet<u32> = journal.events.keys().copied().collect();
         let intended: BTreeSet<u32> = self.intended.keys().copied().collect();
         let forgotten: Vec<_> = intended.difference(&resolved).copied().collect();

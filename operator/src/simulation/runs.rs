@@ -40,6 +40,8 @@ struct Run {
     asked: u32,
     /// The kinds of the events that were injected.
     kinds: Vec<String>,
+    /// How many milliseconds later than planned each of them was asked for.
+    late: Vec<i128>,
     /// How many pods and containers were really hit.
     struck: usize,
     broken: Vec<String>,
@@ -179,6 +181,7 @@ async fn soak(seed: u64, faults: Faults, dice: &mut Dice) -> Run {
         injected: status.chaos.injected,
         asked: state.promises.asked,
         kinds: state.promises.kinds.clone(),
+        late: state.promises.late.clone(),
         struck: state.promises.struck(),
         broken: state.promises.broken.clone(),
         history: state.history.to_string(),
@@ -307,7 +310,7 @@ fn setting(name: &str) -> Option<u64> {
 
 #[test]
 fn soaks_without_faults_pass_with_every_kind_of_event_injected() {
-    let mut injected = BTreeMap::new();
+    let (mut injected, mut late) = (BTreeMap::new(), Vec::new());
     for seed in (0..40).filter(|seed| seed % 10 != 9 && seed % 16 != 14 && !is_dry(*seed)) {
         let run = run_with(seed, Faults::default(), &mut Dice::new(40, 0));
         assert_eq!(run.broken, Vec::<String>::new(), "{}", run.history);
@@ -315,6 +318,7 @@ fn soaks_without_faults_pass_with_every_kind_of_event_injected() {
         for kind in run.kinds {
             *injected.entry(kind).or_insert(0) += 1;
         }
+        late.extend(run.late);
     }
     let kinds: Vec<_> = injected.keys().map(String::as_str).collect();
     let all = [
@@ -328,6 +332,13 @@ fn soaks_without_faults_pass_with_every_kind_of_event_injected() {
         "scale",
     ];
     assert_eq!(kinds, all, "{injected:?}");
+    late.sort_unstable();
+    let [half, most] = [2, 100].map(|part| late[late.len() - late.len() / part - 1]);
+    println!(
+        "later than planned: p50 {half} ms, p99 {most} ms of {}",
+        late.len()
+    );
+    assert!(most <= 100, "each request takes up to 80 ms: {most}");
 }
 
 /// The intent, the deed, its result, the recovery; now and then the journal, and what a soak writes while nothing happens.
