@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests of e2e/, against the cluster, where images and deploy have been run.
-#   e2e.sh           all of them: soaks beside each other first, then the one that kills the operator, alone
+#   e2e.sh           all of them: soaks beside each other first, then those that kill or bind the operator, alone
 #   e2e.sh NAME...   only these files of e2e/tests, one after the other; TESTS=WORD runs only tests whose name has WORD
 # Each file's output is kept in the cache, under log/. Whatever a test leaves behind when it is interrupted is removed.
 # shellcheck source=hack/lib.sh
@@ -114,8 +114,8 @@ else
   lane lifecycle
   lane admission examples chart faults deletion events
   wait "${lanes[@]}"
-  # Nobody else may need the operator while it is killed.
-  lane operator_kill
+  # Nobody else may need the operator while it may not do its work, or is killed.
+  lane permissions operator_kill
   wait "${lanes[@]}"
 fi
 [ ! -e "$results/failed" ]
