@@ -39,6 +39,7 @@ macro_rules! fixed {
 
 mod chaos;
 mod crd;
+mod evidence;
 mod labels;
 mod plan;
 mod soaktest;
@@ -50,6 +51,7 @@ pub use chaos::{
     LeaderKill, NetworkPartition, PodCrash, PodKill, PodRestart, Rollout, Scale, SpanRange,
 };
 pub use crd::crd_yaml;
+pub use evidence::{Chart, EVIDENCE_KEY, Evidence, Line};
 pub use labels::{COMPONENT, EVENT, PROTECT, SOAK_TEST};
 pub use plan::{Plan, PlanError, PlannedEvent};
 pub use soak_verdict as verdict;

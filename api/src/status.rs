@@ -74,6 +74,9 @@ pub struct SoakTestStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub footprints: Vec<Footprint>,
+    /// The ConfigMap that keeps what the outcome rests on, for reports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
     /// For `kubectl wait`: WorkloadReady, MetricsAvailable, ChaosHealthy, Complete, Passed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]

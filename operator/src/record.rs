@@ -2,13 +2,15 @@
 //! that acting before writing does not compile.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
-use soak_api::{JournalStatus, Phase, SOAK_TEST, SoakTest, SoakTestStatus};
+use soak_api::{EVIDENCE_KEY, Evidence, JournalStatus, Phase, SOAK_TEST, SoakTest, SoakTestStatus};
 
 use crate::context::{Context, Error, belongs_to};
 use crate::decide::{Announcement, Decision, Effect};
@@ -22,6 +24,13 @@ const TAIL_BYTES: usize = 1_024;
 
 /// And no longer than this, where they cannot be written.
 const MOST_TAIL_BYTES: usize = 4_000;
+
+/// What the evidence may take of a ConfigMap, which holds one MiB, encoded as base64 on its way.
+const EVIDENCE_BYTES: usize = 700 * 1024;
+
+/// How often writing it is tried, and how long each try may take.
+const EVIDENCE_TRIES: u32 = 3;
+const EVIDENCE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Something that is written down, with the SoakTest as it was written.
 #[derive(Debug)]
@@ -48,7 +57,8 @@ pub(crate) async fn record(
         mut status,
         journal,
         effect,
-        announcements,
+        evidence,
+        mut announcements,
         ..
     } = decision;
     // Judging reads the whole journal, and so does whoever comes after the end.
@@ -59,6 +69,17 @@ pub(crate) async fn record(
         status.journal = append(test, &status, &journal, ctx).await?;
         longer(test, &status.journal, &journal, ctx)
     };
+    if let Some(evidence) = evidence {
+        match kept(test, *evidence, ctx).await {
+            Ok(name) => status.evidence = Some(name),
+            Err(problem) => announcements.push(Announcement {
+                warning: true,
+                reason: "EvidenceNotKept",
+                about: "evidence".to_owned(),
+                note: format!("there will be no report of this soak: {problem}"),
+            }),
+        }
+    }
     let test = if test.status.as_ref() == Some(&status) {
         test.clone()
     } else {
@@ -213,6 +234,49 @@ async fn patched(
     }
 }
 
+/// Writes what reports are made of; the answer is the name of the ConfigMap that has it. It is worth a few tries and no
+/// more: the outcome does not wait for it.
+async fn kept(test: &SoakTest, evidence: Evidence, ctx: &Context) -> Result<String, String> {
+    let encoded = tokio::task::spawn_blocking(move || evidence.encode(EVIDENCE_BYTES));
+    let encoded = encoded.await.map_err(|error| error.to_string())?;
+    let bytes = encoded.map_err(|error| error.to_string())?;
+    let map = ConfigMap {
+        binary_data: Some([(EVIDENCE_KEY.to_owned(), ByteString(bytes))].into()),
+        ..owned_map(test, format!("{}-evidence", test.name_any()))
+    };
+    let mut problem = "no answer in time".to_owned();
+    for _ in 0..EVIDENCE_TRIES {
+        match tokio::time::timeout(EVIDENCE_PATIENCE, put(test, &map, ctx)).await {
+            Ok(Ok(())) => return Ok(map.name_any()),
+            Ok(Err(error)) if is_final(&error) => return Err(error.to_string()),
+            Ok(Err(error)) => problem = error.to_string(),
+            Err(_) => {}
+        }
+    }
+    Err(problem)
+}
+
+/// Creates the ConfigMap, or takes the place of one that an operator wrote that could not write its status; one that is not
+/// this SoakTest's stays as it is.
+async fn put(test: &SoakTest, map: &ConfigMap, ctx: &Context) -> kube::Result<()> {
+    let maps: Api<ConfigMap> = ctx.api(test);
+    let created = maps.create(&PostParams::default(), map).await;
+    match created {
+        Err(kube::Error::Api(status)) if status.code == 409 => {
+            let there = maps.get_opt(&map.name_any()).await?;
+            if !there.is_some_and(|there| belongs_to(&there, test)) {
+                return Err(kube::Error::Api(status));
+            }
+            let (name, patch) = (map.name_any(), json!({"binaryData": map.binary_data}));
+            let patched = maps
+                .patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
+                .await;
+            patched.map(|_| ())
+        }
+        other => other.map(|_| ()),
+    }
+}
+
 /// The journal with more entries, where all of it is known.
 fn longer(
     test: &SoakTest,
@@ -240,11 +304,16 @@ async fn chunk(test: &SoakTest, place: usize, ctx: &Context) -> Result<Option<Co
 }
 
 fn new_chunk(test: &SoakTest, name: &str, batch: &str, lines: String) -> ConfigMap {
-    let mut map = ConfigMap {
+    ConfigMap {
         data: Some([(batch.to_owned(), lines)].into()),
-        ..ConfigMap::default()
-    };
-    map.metadata.name = Some(name.to_owned());
+        ..owned_map(test, name.to_owned())
+    }
+}
+
+/// An empty ConfigMap that goes with the SoakTest.
+fn owned_map(test: &SoakTest, name: String) -> ConfigMap {
+    let mut map = ConfigMap::default();
+    map.metadata.name = Some(name);
     map.metadata.labels = Some([(SOAK_TEST.to_owned(), test.name_any())].into());
     map.metadata.owner_references = test.controller_owner_ref(&()).map(|owner| vec![owner]);
     map

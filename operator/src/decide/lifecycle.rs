@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use soak_api::verdict::Outcome;
 use soak_api::{
-    ComponentStatus, CriterionResult, Phase, Plan, SoakOutcome, SoakTest, SoakTestSpec,
-    SoakTestStatus, WorkloadCleanup,
+    Chart, ComponentStatus, CriterionResult, Evidence, Phase, Plan, SoakOutcome, SoakTest,
+    SoakTestSpec, SoakTestStatus, WorkloadCleanup,
 };
 
 use super::{Draft, Effect, aftermath, chaos, health, recovery, signed};
@@ -295,6 +295,7 @@ fn judged(draft: &mut Draft<'_>) {
             draft.status().footprints = verdict.footprints;
             draft.status().estimates.clear();
             end(draft, outcome.into(), message);
+            keep(draft, verdict.charts);
         }
         Some(Err(problem)) => {
             draft.status().message = problem;
@@ -401,6 +402,26 @@ pub(super) fn end(draft: &mut Draft<'_>, outcome: SoakOutcome, message: String) 
     status.times.cleaning_up = Some(now);
     enter(draft, Phase::CleaningUp, message);
     draft.look_at(now);
+    if draft.before.times.soaking.is_some() {
+        keep(draft, Vec::new());
+    }
+}
+
+/// Keeps what is known of the soak, with what was measured of it.
+fn keep(draft: &mut Draft<'_>, charts: Vec<Chart>) {
+    let mut test = draft.test.clone();
+    (test.metadata.managed_fields, test.metadata.annotations) = (None, None);
+    let mut status = draft.decision.status.clone();
+    status.chaos.recent.clear();
+    status.journal.tail.clear();
+    test.status = Some(status);
+    draft.decision.evidence = Some(Box::new(Evidence {
+        version: Evidence::VERSION,
+        operator: env!("CARGO_PKG_VERSION").to_owned(),
+        soak_test: test,
+        events: draft.journal.events.values().cloned().collect(),
+        charts,
+    }));
 }
 
 fn enter(draft: &mut Draft<'_>, phase: Phase, message: impl Into<String>) {

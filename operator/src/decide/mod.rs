@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use soak_api::{PendingIntent, Phase, SoakTest, SoakTestStatus};
+use soak_api::{Evidence, PendingIntent, Phase, SoakTest, SoakTestStatus};
 
 pub(crate) use aftermath::{Answer, resolve, undone};
 pub(crate) use chaos::{LATEST, due};
@@ -33,7 +33,9 @@ pub(crate) struct Decision {
     pub(crate) status: SoakTestStatus,
     /// What to write into the journal before it.
     pub(crate) journal: Vec<Entry>,
-    /// What to do once both are written.
+    /// What to keep for reports, written before the status; nothing hangs on it.
+    pub(crate) evidence: Option<Box<Evidence>>,
+    /// What to do once all is written.
     pub(crate) effect: Effect,
     /// What to tell people.
     pub(crate) announcements: Vec<Announcement>,

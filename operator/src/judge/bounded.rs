@@ -141,6 +141,7 @@ mod tests {
         Verdict {
             criteria: criteria.collect(),
             footprints: vec![footprint(10, &"n".repeat(253)); 2],
+            charts: Vec::new(),
         }
     }
 
@@ -192,6 +193,7 @@ mod tests {
                 .map(|i| criterion(i, outcomes[i % 2], "it did"))
                 .collect(),
             footprints: vec![footprint(10, "consume")],
+            charts: Vec::new(),
         };
         let bounded = bounded(verdict.clone());
         assert!(bounded.criteria[0].worst_pods.is_empty());
@@ -204,6 +206,7 @@ mod tests {
         let verdict = Verdict {
             criteria: vec![criterion(0, Outcome::Passed, "it did")],
             footprints: vec![footprint(10, "consume")],
+            charts: Vec::new(),
         };
         assert_eq!(bounded(verdict.clone()), verdict);
     }

@@ -1,6 +1,7 @@
 //! Judging: what Prometheus and the journal say, brought into the form that the verdict takes.
 
 mod bounded;
+mod charts;
 mod evidence;
 mod footprints;
 mod look;
@@ -15,8 +16,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use soak_api::verdict::{self, Criterion, Footprint, Judgement, Outcome, SeriesGrowth};
-use soak_api::{CriterionResult, FailedFast, GrowthRow, SoakTest};
+use soak_api::{Chart, CriterionResult, FailedFast, GrowthRow, SoakTest};
 
+use self::charts::Measurements;
 #[cfg(test)]
 pub(crate) use self::look::Look;
 pub(crate) use self::look::{Looking, look};
@@ -33,6 +35,8 @@ pub(crate) struct Verdict {
     pub(crate) criteria: Vec<CriterionResult>,
     /// What grew in tasks and in bytes, where the criteria are about both.
     pub(crate) footprints: Vec<Footprint>,
+    /// What it was judged on.
+    pub(crate) charts: Vec<Chart>,
 }
 
 /// What Prometheus came to when it was last asked whether it answers, once; asks it again where that is due. That goes on
@@ -98,12 +102,14 @@ pub(crate) async fn judge(
             .await
             .map_err(|e| e.to_string())?,
     );
+    let mut measured = Measurements::default();
     for criterion in &test.spec.criteria {
         let result = match criterion.kind() {
             Ok(kind) => {
                 let name = kind.name();
                 let result = match signals.run(&kind).await.map_err(|e| e.to_string())? {
                     Ok(run) => {
+                        measured.add(&criterion.name, &kind, &run);
                         let judgement = aside(move || verdict::judge(&kind, &run)).await?;
                         row(&criterion.name, name, judgement)
                     }
@@ -123,9 +129,12 @@ pub(crate) async fn judge(
         };
         results.push(result);
     }
+    let footprints = footprints::footprints(&mut signals).await?;
+    let from = observation.from.as_duration().as_secs_f64();
     Ok(bounded::bounded(Verdict {
         criteria: results,
-        footprints: footprints::footprints(&mut signals).await?,
+        footprints,
+        charts: aside(move || measured.charts(from)).await?,
     }))
 }
 

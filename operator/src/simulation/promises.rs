@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::Value;
 use soak_api::{
-    EventRecord, EventResult, PendingIntent, Phase, PhaseTimes, SoakOutcome, SoakTest,
-    SoakTestStatus,
+    EVIDENCE_KEY, EventRecord, EventResult, Evidence, PendingIntent, Phase, PhaseTimes,
+    SoakOutcome, SoakTest, SoakTestStatus,
 };
 
 use super::cluster::{Life, State};
@@ -43,6 +44,8 @@ pub(super) struct Promises {
     pub(super) kinds: Vec<String>,
     /// How much later than planned each of them was asked for, in milliseconds.
     pub(super) late: Vec<i128>,
+    /// Whether what the outcome rests on was kept.
+    pub(super) kept: bool,
     /// The uid that each event was ever meant for.
     intended: BTreeMap<u32, String>,
     /// What the operator really hit, see [`Blow::on`], with the event it was hit for.
@@ -368,6 +371,7 @@ pub(super) fn at_the_end(state: &mut State, test: &SoakTest) {
             .promises
             .breaks("a journal that is torn is Inconclusive", error),
     }
+    state.keeps_what_it_says(test, &status);
     let left = state.in_force(test);
     if !left.is_empty() {
         state
@@ -380,6 +384,37 @@ pub(super) fn at_the_end(state: &mut State, test: &SoakTest) {
         let drained = state.drained.is_some();
         let promises = &mut state.promises;
         promises.passed_with_evidence(&status, unseen, drained);
+    }
+}
+
+impl State {
+    /// What is kept for reports is what the status says.
+    fn keeps_what_it_says(&mut self, test: &SoakTest, status: &SoakTestStatus) {
+        let Some(name) = &status.evidence else {
+            return;
+        };
+        let map = self.objects.get(&("configmaps".to_owned(), name.clone()));
+        let kept = map.and_then(|map| {
+            let map: ConfigMap = serde_json::from_value(map.clone()).ok()?;
+            let bytes = map.binary_data?.remove(EVIDENCE_KEY)?;
+            Evidence::decode(&bytes.0).ok()
+        });
+        let Some(kept) = kept else {
+            self.promises
+                .breaks("evidence is kept", format!("{name} has none"));
+            return;
+        };
+        let said = kept.soak_test.status.unwrap_or_default();
+        self.promises.kept = true;
+        let same = said.outcome == status.outcome
+            && said.criteria == status.criteria
+            && kept.soak_test.metadata.uid == test.metadata.uid
+            && kept.events.len() == status.chaos.due as usize;
+        if !same {
+            let how = format!("{:?} and {:?}", said.outcome, status.outcome);
+            self.promises
+                .breaks("what is kept is what the status says", how);
+        }
     }
 }
 

@@ -42,6 +42,8 @@ struct Run {
     kinds: Vec<String>,
     /// How many milliseconds later than planned each of them was asked for.
     late: Vec<i128>,
+    /// Whether what the outcome rests on was kept.
+    kept: bool,
     /// How many pods and containers were really hit.
     struck: usize,
     broken: Vec<String>,
@@ -182,6 +184,7 @@ async fn soak(seed: u64, faults: Faults, dice: &mut Dice) -> Run {
         asked: state.promises.asked,
         kinds: state.promises.kinds.clone(),
         late: state.promises.late.clone(),
+        kept: state.promises.kept,
         struck: state.promises.struck(),
         broken: state.promises.broken.clone(),
         history: state.history.to_string(),
@@ -319,6 +322,7 @@ fn soaks_without_faults_pass_with_every_kind_of_event_injected() {
             *injected.entry(kind).or_insert(0) += 1;
         }
         late.extend(run.late);
+        assert!(run.kept, "{}", run.history);
     }
     let kinds: Vec<_> = injected.keys().map(String::as_str).collect();
     let all = [
