@@ -1,11 +1,20 @@
 //! What is soaked.
 
+use std::fmt;
+
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use soak_verdict::Span;
 
 use crate::SpanRange;
+
+/// The leak modes that go by the clock, as a CEL list.
+macro_rules! paced {
+    () => {
+        "['ProducerTicker', 'PiledTimers', 'SlowDrip']"
+    };
+}
 
 /// What is soaked: exactly one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -66,12 +75,21 @@ pub struct Producers {
 }
 
 /// A leak to switch on.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new(concat!("!has(self.every) || self.mode in ", paced!()))
+        .message(concat!("every is for the leaks that go by the clock, ", paced!(), ": leave it out, this one goes by what happens"))
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Leak {
     /// Which.
     #[serde(default)]
     pub mode: LeakMode,
+    /// How often ProducerTicker, PiledTimers and SlowDrip leave something behind, from 10ms; every 5s, 500ms and 1m where
+    /// left out. The others leave something behind whenever what they wait for happens.
+    #[x_kube(validation = Rule::new(concat!("!self.matches(", span!(), ") || duration(self) >= duration('10ms')")).message("every must be at least 10ms"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every: Option<Span>,
 }
 
 /// The leaks that the simulation can recreate.
@@ -80,17 +98,37 @@ pub enum LeakMode {
     /// No leak.
     #[default]
     None,
-    /// Each partition that an assignment takes away from a worker leaves its pull loop blocked for ever.
+    /// Each partition that an assignment takes away from a worker leaves its pull loop blocked for ever: a task and 64 KiB.
     OrphanedPullLoop,
+    /// Each assignment starts a worker's follower of assignments once more: a task.
+    UnguardedStart,
+    /// Each assignment starts the pull loops of partitions that a worker keeps once more: a task and 4 KiB each.
+    ConsumeLoopPerRestart,
+    /// Each worker that comes or goes leaves a monitor behind in every other: a task and 8 KiB.
+    MonitorPerProcessEvent,
+    /// Each partition that a worker takes over leaves a durable consumer behind in NATS.
+    OrphanedConsumers,
+    /// Each partition that an assignment takes away from a worker leaves its buffer behind: 256 KiB and no task.
+    KeptBuffers,
+    /// A producer leaves a ticker behind every now and then: a task.
+    ProducerTicker,
+    /// A worker sets a timer every now and then and never cancels it: 2 KiB and no task.
+    PiledTimers,
+    /// A worker leaves something behind once a minute, whatever happens: a task and 16 KiB.
+    SlowDrip,
 }
 
 impl LeakMode {
-    /// The name that the simulation's programs take.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "None",
-            Self::OrphanedPullLoop => "OrphanedPullLoop",
-        }
+    /// Whether it leaks by the clock, so that `every` sets its pace.
+    pub fn is_paced(self) -> bool {
+        paced!().contains(&format!("'{self}'"))
+    }
+}
+
+/// The name that users write and the simulation's programs take.
+impl fmt::Display for LeakMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
     }
 }
 

@@ -807,9 +807,40 @@ async fn a_leak_that_does_not_exist_is_refused() {
     refused(
         &yaml,
         "spec.workload.simulation.leak.mode",
-        "supported values: \"None\", \"OrphanedPullLoop\"",
+        "supported values: \"None\", \"OrphanedPullLoop\", \"UnguardedStart\", \"ConsumeLoopPerRestart\", \"MonitorPerProcessEvent\", \"OrphanedConsumers\", \"KeptBuffers\", \"ProducerTicker\", \"PiledTimers\", \"SlowDrip\"",
     )
     .await;
+}
+
+#[tokio::test]
+async fn a_pace_is_for_the_leaks_that_go_by_the_clock() {
+    let leak = |leak: &str| with("leak: {mode: None}", &format!("leak: {leak}"));
+    let path = "spec.workload.simulation.leak";
+    let sentence = "leave it out, this one goes by what happens";
+    for unpaced in [
+        "{every: 10s}",
+        "{mode: None, every: 10s}",
+        "{mode: KeptBuffers, every: 10s}",
+    ] {
+        refused(&leak(unpaced), path, sentence).await;
+    }
+    let every = "spec.workload.simulation.leak.every";
+    refused(
+        &leak("{mode: SlowDrip, every: 9ms}"),
+        every,
+        "every must be at least 10ms",
+    )
+    .await;
+    refused(
+        &leak("{mode: SlowDrip, every: 1d}"),
+        every,
+        "use h, m, s: 168h, not 7d",
+    )
+    .await;
+    for mode in ["ProducerTicker", "PiledTimers", "SlowDrip"] {
+        accepted(&leak(&format!("{{mode: {mode}, every: 10ms}}"))).await;
+        accepted(&leak(&format!("{{mode: {mode}}}"))).await;
+    }
 }
 
 #[tokio::test]

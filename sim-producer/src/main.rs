@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use soak_sim::args::{Common, count, positive};
-use soak_sim::{logging, producer, signals};
+use soak_sim::{Leaks, logging, producer, signals};
 
 /// Publishes numbered messages to the partitions that fall to its id.
 #[derive(Debug, Parser)]
@@ -19,6 +19,8 @@ struct Args {
     /// Messages per second and partition.
     #[arg(long, env = "MESSAGE_RATE", default_value = "1", value_parser = positive)]
     message_rate: f64,
+    #[command(flatten)]
+    leaks: Leaks,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -27,6 +29,7 @@ fn main() -> anyhow::Result<()> {
         partitions,
         producers,
         message_rate,
+        leaks,
     } = Args::parse();
     logging::start(common.log_format);
     let config = producer::Config {
@@ -34,6 +37,7 @@ fn main() -> anyhow::Result<()> {
         partitions,
         producers,
         message_rate,
+        leak: leaks,
     };
     let runtime = signals::runtime()?;
     runtime.block_on(signals::run_until_signalled(|stop| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use soak_sim::args::{Common, count, duration};
-use soak_sim::{Delay, LeakMode, audit, logging, signals, worker};
+use soak_sim::{Delay, Leaks, audit, logging, signals, worker};
 
 /// Consumes the partitions that the assignment gives it.
 #[derive(Debug, Parser)]
@@ -27,9 +27,8 @@ struct Args {
     /// Longest time that processing a message takes.
     #[arg(long, env = "PROCESSING_DELAY_MAX", default_value = "50ms", value_parser = duration)]
     processing_delay_max: Duration,
-    /// What to leak.
-    #[arg(long, env = "LEAK_MODE", default_value = "None")]
-    leak_mode: LeakMode,
+    #[command(flatten)]
+    leaks: Leaks,
 }
 
 #[derive(Debug, Subcommand)]
@@ -71,6 +70,6 @@ fn worker_config(args: Args) -> anyhow::Result<worker::Config> {
         partitions: args.partitions.context("PARTITIONS must be given")?,
         workers: args.workers.context("WORKERS must be given")?,
         delay,
-        leak: args.leak_mode,
+        leak: args.leaks,
     })
 }

@@ -11,11 +11,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use tokio_util::sync::CancellationToken;
 
 pub(crate) use partition::ACK_WAIT;
 
-use crate::leak::{LeakMode, orphaned_pull_loop};
+use crate::leak::{Event, Site};
 use crate::nats::Nats;
 use crate::tasks::{Component, Tasks};
 use crate::telemetry::{counter, gauge, latency};
@@ -81,14 +80,8 @@ struct Shared {
 pub(crate) struct Consumers {
     shared: Arc<Shared>,
     tasks: Tasks,
-    leak: LeakMode,
-    loops: BTreeMap<u32, PullLoop>,
-}
-
-#[derive(Debug)]
-struct PullLoop {
-    component: Component,
-    orphaned: CancellationToken,
+    leak: Site,
+    loops: BTreeMap<u32, Component>,
 }
 
 impl Consumers {
@@ -100,7 +93,7 @@ impl Consumers {
         tasks: Tasks,
         metrics: Metrics,
         delay: Delay,
-        leak: LeakMode,
+        leak: Site,
         instance: String,
     ) -> Self {
         let shared = Arc::new(Shared {
@@ -129,9 +122,16 @@ impl Consumers {
             .into_iter()
             .partition(|(p, _)| partitions.contains(p));
         self.loops = kept;
-        join_all(revoked.values().map(|pull_loop| self.revoke(pull_loop))).await;
+        join_all(revoked.values().map(Component::stop)).await;
+        let released = revoked.keys().copied().map(Event::PartitionReleased);
+        let kept = self.loops.keys().copied().map(Event::PartitionKept);
+        for event in released.chain(kept) {
+            self.leak.tell(event);
+        }
         for partition in gained {
             self.start(partition).await;
+            let stream = &self.shared.nats.stream;
+            self.leak.tell(Event::PartitionTaken(partition, stream));
         }
         self.shared
             .metrics
@@ -141,42 +141,16 @@ impl Consumers {
 
     /// Ends all loops and waits for them: each writes down and acknowledges what it processed.
     pub(crate) async fn stop(&mut self) {
-        join_all(
-            self.loops
-                .values()
-                .map(|pull_loop| pull_loop.component.stop()),
-        )
-        .await;
+        join_all(self.loops.values().map(Component::stop)).await;
         self.loops.clear();
         self.shared.metrics.owned.set(0);
     }
 
     async fn start(&mut self, partition: u32) {
-        let pull_loop = PullLoop {
-            component: self.tasks.component(Self::COMPONENT),
-            orphaned: CancellationToken::new(),
-        };
-        let (shared, orphaned) = (Arc::clone(&self.shared), pull_loop.orphaned.clone());
-        let work = |stop| async move {
-            partition::consume(&shared, partition, stop).await;
-            if orphaned.is_cancelled() {
-                orphaned_pull_loop::block_forever().await;
-            }
-        };
-        pull_loop
-            .component
-            .start(format!("p-{partition}"), work)
-            .await;
-        self.loops.insert(partition, pull_loop);
-    }
-
-    async fn revoke(&self, pull_loop: &PullLoop) {
-        match self.leak {
-            LeakMode::None => pull_loop.component.stop().await,
-            LeakMode::OrphanedPullLoop => {
-                pull_loop.orphaned.cancel();
-                pull_loop.component.abandon().await;
-            }
-        }
+        let component = self.tasks.component(Self::COMPONENT);
+        let shared = Arc::clone(&self.shared);
+        let work = |stop| async move { partition::consume(&shared, partition, stop).await };
+        component.start(format!("p-{partition}"), work).await;
+        self.loops.insert(partition, component);
     }
 }

@@ -32,4 +32,4 @@ pub mod telemetry;
 pub mod worker;
 
 pub use consume::Delay;
-pub use leak::LeakMode;
+pub use leak::{LeakMode, Leaks};

@@ -11,6 +11,7 @@ use tracing::info;
 use crate::args::Common;
 use crate::claim::Ids;
 use crate::control::watch_drain;
+use crate::leak::{Leaks, Role, Site};
 use crate::process::{Process, instance};
 use crate::publish::{self, Publishing};
 use crate::tasks::{Component, Tasks};
@@ -27,6 +28,8 @@ pub struct Config {
     pub producers: u32,
     /// Messages per second and partition.
     pub message_rate: f64,
+    /// What it leaks.
+    pub leak: Leaks,
 }
 
 /// Runs a producer until told to stop.
@@ -34,6 +37,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> std::io::Result<()>
     let mut telemetry = Telemetry::default();
     let metrics = publish::Metrics::register(&mut telemetry.registry);
     let tasks = telemetry.tasks.clone();
+    let leak = Site::new(config.leak, Role::Producer, &mut telemetry.registry, &tasks);
     let (claim, control, own) = (
         tasks.component("claim"),
         tasks.component("control"),
@@ -80,23 +84,29 @@ pub async fn run(config: Config, stop: CancellationToken) -> std::io::Result<()>
     })
     .await;
 
+    let leak_clock = leak.start_clock().await;
+
     stop.cancelled().await;
     info!("stopping");
     // The other way round than a worker: nobody else may publish before we have ended.
     own.stop().await;
     tokio::join!(claim.stop(), control.stop());
+    if let Some(clock) = leak_clock {
+        clock.stop().await;
+    }
     process.stop(&nats).await;
     Ok(())
 }
 
-struct Publishers {
+pub(crate) struct Publishers {
     publishing: Arc<Publishing>,
     tasks: Tasks,
     running: BTreeMap<u32, Component>,
 }
 
 impl Publishers {
-    const COMPONENT: &'static str = "publish";
+    /// The component that all publishing tasks belong to.
+    pub(crate) const COMPONENT: &'static str = "publish";
 
     /// Publishes to the partitions of whichever id is held.
     async fn follow(

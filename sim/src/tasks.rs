@@ -86,6 +86,15 @@ impl Tasks {
         }
     }
 
+    /// Starts a task that nobody can tell to end: what [`Component`] exists to prevent, for leak
+    /// modes only.
+    pub(crate) fn let_go<F>(&self, component: &'static str, name: String, work: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        drop(self.spawn(component, name, work));
+    }
+
     fn spawn<F>(&self, component: &'static str, name: String, work: F) -> JoinHandle<()>
     where
         F: Future<Output = ()> + Send + 'static,
@@ -184,14 +193,6 @@ impl Component {
             let _ = (&mut running.task).await;
         }
         *running = None;
-    }
-
-    /// Tells the task to end and never looks back: what [`Component::stop`] exists to prevent,
-    /// for leak modes only.
-    pub(crate) async fn abandon(&self) {
-        if let Some(running) = self.running.lock().await.take() {
-            running.stop.cancel();
-        }
     }
 }
 
@@ -315,13 +316,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_abandoned_task_stays_counted_under_its_component() {
+    async fn a_task_that_was_let_go_stays_counted_under_its_component() {
         let tasks = Tasks::default();
         let component = tasks.component("consume");
-        component.start("p-0", |_| std::future::pending()).await;
-        component.abandon().await;
+        tasks.let_go("consume", "orphan".into(), std::future::pending());
         assert!(component.start("p-0", idle).await);
         component.stop().await;
-        assert_eq!(tasks.alive("consume"), 1);
+        assert_eq!(tasks.names(), ["consume/orphan"]);
     }
 }

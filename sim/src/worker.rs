@@ -1,10 +1,13 @@
 //! A worker: holds an id, stands for election, and consumes what the assignment gives it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -12,13 +15,15 @@ use crate::args::Common;
 use crate::assignment::{self, Assignment};
 use crate::claim::Ids;
 use crate::consume::{self, Consumers, Delay};
-use crate::leak::LeakMode;
+use crate::leak::{Event, Leaks, Role, Site};
 use crate::nats::Nats;
 use crate::process::{Process, instance};
 use crate::telemetry::{Ready, Telemetry, counter, gauge};
 
 /// How often a worker looks for a new assignment.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often it asks how many consumers there are: growth in the server is slow.
+const COUNT: Duration = Duration::from_secs(5);
 
 /// What a worker is told.
 #[derive(Clone, Debug)]
@@ -32,7 +37,7 @@ pub struct Config {
     /// How long processing takes.
     pub delay: Delay,
     /// What it leaks.
-    pub leak: LeakMode,
+    pub leak: Leaks,
 }
 
 /// Runs a worker until told to stop.
@@ -44,12 +49,18 @@ pub async fn run(config: Config, stop: CancellationToken) -> std::io::Result<()>
         "soak_sim_rebalances",
         "Assignments that this worker has followed",
     );
+    let consumers_in_nats = gauge(
+        &mut telemetry.registry,
+        "soak_sim_jetstream_consumers",
+        "Consumers of the stream in NATS, the auditor's included: the same in every worker",
+    );
     let leading = gauge(
         &mut telemetry.registry,
         "soak_sim_leader",
         "1 in the worker that assigns partitions",
     );
     let tasks = telemetry.tasks.clone();
+    let leak = Site::new(config.leak, Role::Worker, &mut telemetry.registry, &tasks);
     let (claim, election, follow) = (
         tasks.component("claim"),
         tasks.component("election"),
@@ -95,7 +106,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> std::io::Result<()>
         tasks,
         consume_metrics,
         config.delay,
-        config.leak,
+        leak.clone(),
         holder.clone(),
     );
     follow
@@ -105,17 +116,25 @@ pub async fn run(config: Config, stop: CancellationToken) -> std::io::Result<()>
                 held,
                 consumers,
                 rebalances,
+                consumers_in_nats,
+                counted: None,
                 ready,
+                leak: leak.clone(),
                 under: None,
+                members: None,
             };
             follower.follow(stop)
         })
         .await;
+    let leak_clock = leak.start_clock().await;
 
     stop.cancelled().await;
     info!("stopping");
     // The id goes first and the loops at the same time: others take over while we finish.
     tokio::join!(claim.stop(), election.stop(), follow.stop());
+    if let Some(clock) = leak_clock {
+        clock.stop().await;
+    }
     process.stop(&nats).await;
     Ok(())
 }
@@ -125,9 +144,14 @@ struct Follower {
     held: watch::Receiver<Option<u32>>,
     consumers: Consumers,
     rebalances: Counter,
+    consumers_in_nats: Gauge,
+    counted: Option<Instant>,
     ready: Ready,
+    leak: Site,
     /// The id and version that the loops running now stand for.
     under: Option<(u32, u64)>,
+    /// The members of the assignment that was followed last.
+    members: Option<BTreeSet<u32>>,
 }
 
 impl Follower {
@@ -138,6 +162,7 @@ impl Follower {
             if let Some(id) = id {
                 self.newest(&mut latest).await;
                 self.obey(id, &latest).await;
+                self.count_consumers().await;
             } else {
                 self.disown().await;
             }
@@ -171,10 +196,34 @@ impl Follower {
             partitions = owned.len(),
             "following an assignment"
         );
+        self.tell_leak(&assignment.members);
         self.consumers.own(&owned).await;
         self.under = Some((id, assignment.version));
         self.rebalances.inc();
         self.ready.set(assignment.members.contains(&id));
+    }
+
+    async fn count_consumers(&mut self) {
+        if self.counted.is_some_and(|last| last.elapsed() < COUNT) {
+            return;
+        }
+        self.counted = Some(Instant::now());
+        match self.nats.stream.get_info().await {
+            Ok(info) => {
+                let count = i64::try_from(info.state.consumer_count).unwrap_or(i64::MAX);
+                self.consumers_in_nats.set(count);
+            }
+            Err(error) => warn!(%error, "failed to count the consumers"),
+        }
+    }
+
+    fn tell_leak(&mut self, members: &BTreeSet<u32>) {
+        if let Some(before) = self.members.replace(members.clone()) {
+            for id in before.symmetric_difference(members) {
+                self.leak.tell(Event::MemberChanged(*id));
+            }
+            self.leak.tell(Event::Rebalanced);
+        }
     }
 
     async fn disown(&mut self) {

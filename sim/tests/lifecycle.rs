@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use soak_sim::args::{Common, LogFormat};
-use soak_sim::{Delay, LeakMode, audit, producer, worker};
-use support::{NatsServer, eventually, free_addr, is_ready, metric};
+use soak_sim::{Delay, Leaks, audit, producer, worker};
+use support::{NatsServer, PATIENCE, eventually, free_addr, is_ready, metric};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -45,7 +45,7 @@ impl Simulation {
                 min: Duration::ZERO,
                 max: Duration::from_millis(2),
             };
-            let (partitions, workers, leak) = (PARTITIONS, WORKERS, LeakMode::None);
+            let (partitions, workers, leak) = (PARTITIONS, WORKERS, Leaks::default());
             let config = worker::Config {
                 common,
                 partitions,
@@ -65,6 +65,7 @@ impl Simulation {
                 partitions,
                 producers,
                 message_rate,
+                leak: Leaks::default(),
             };
             simulation
                 .running
@@ -101,7 +102,7 @@ impl Simulation {
     async fn works(&self) {
         eventually(
             "everybody is ready, every partition owned, and no task missing or left over",
-            Duration::from_secs(120),
+            PATIENCE,
             || async {
                 let owned: u64 = self
                     .workers
@@ -123,9 +124,9 @@ impl Simulation {
                 result.expect("no panic").expect("no error");
             }
         };
-        tokio::time::timeout(Duration::from_secs(3), ended)
+        tokio::time::timeout(PATIENCE, ended)
             .await
-            .expect("everything ends within 3 s");
+            .expect("everything ends");
     }
 }
 
@@ -150,20 +151,16 @@ async fn comes_back_to_base(run_for: Duration) {
                 .sum::<u64>()
         };
         let before = sent();
-        eventually(
-            "work goes on after a crash of NATS",
-            Duration::from_secs(120),
-            || async { sent() > before + u64::from(PARTITIONS) },
-        )
+        eventually("work goes on after a crash of NATS", PATIENCE, || async {
+            sent() > before + u64::from(PARTITIONS)
+        })
         .await;
         simulation.works().await;
         simulation.end().await;
 
-        eventually(
-            "tasks come back to base",
-            Duration::from_secs(120),
-            || async { Handle::current().metrics().num_alive_tasks() <= base + 5 },
-        )
+        eventually("tasks come back to base", PATIENCE, || async {
+            Handle::current().metrics().num_alive_tasks() <= base + 5
+        })
         .await;
     }
 }

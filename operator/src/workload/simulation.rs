@@ -3,7 +3,7 @@
 use async_nats::jetstream;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar};
-use soak_api::{Simulation, SoakTest};
+use soak_api::{Leak, Simulation, SoakTest};
 use soak_sim::names::{CONTROL, DRAIN};
 
 use super::{Component, Images, nats, pods};
@@ -63,7 +63,7 @@ pub(super) fn deployments(test: &SoakTest, images: &Images) -> Vec<Deployment> {
     let (workers, producers) = (&simulation.workers, &simulation.producers);
     let worker_image = workers.image.as_ref().unwrap_or(&images.worker);
     let producer_image = producers.image.as_ref().unwrap_or(&images.producer);
-    let worker_env = vec![
+    let mut worker_env = vec![
         pods::env("WORKERS", workers.replicas.to_string()),
         pods::env(
             "PROCESSING_DELAY_MIN",
@@ -73,12 +73,14 @@ pub(super) fn deployments(test: &SoakTest, images: &Images) -> Vec<Deployment> {
             "PROCESSING_DELAY_MAX",
             workers.processing_delay.max.to_string(),
         ),
-        pods::env("LEAK_MODE", simulation.leak.mode.name()),
     ];
-    let producer_env = vec![
+    let mut producer_env = vec![
         pods::env("PRODUCERS", producers.replicas.to_string()),
         pods::env("MESSAGE_RATE", simulation.message_rate.to_string()),
     ];
+    // Each knows by itself which leaks are its own.
+    worker_env.extend(leak_env(&simulation.leak));
+    producer_env.extend(leak_env(&simulation.leak));
     let audit = Container {
         args: Some(vec!["audit".into()]),
         ..container(test, AUDITOR, worker_image, vec![])
@@ -112,6 +114,15 @@ pub(crate) async fn drain(test: &SoakTest) -> Result<(), DrainError> {
     Ok(())
 }
 
+fn leak_env(leak: &Leak) -> Vec<EnvVar> {
+    let every = leak.every.as_ref();
+    let mode = pods::env("LEAK_MODE", leak.mode.to_string());
+    [mode]
+        .into_iter()
+        .chain(every.map(|every| pods::env("LEAK_EVERY", every.to_string())))
+        .collect()
+}
+
 fn container(test: &SoakTest, component: &str, image: &str, more: Vec<EnvVar>) -> Container {
     let mut env = vec![
         pods::env_field("POD_NAME", "metadata.name"),
@@ -137,5 +148,80 @@ fn container(test: &SoakTest, component: &str, image: &str, more: Vec<EnvVar>) -
         resources: Some(pods::resources("10m", "32Mi", MEMORY_LIMIT)),
         security_context: Some(pods::unprivileged()),
         ..Container::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+    use kube::CustomResourceExt;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn test(simulation: &Value) -> SoakTest {
+        let mut object = json!({
+            "apiVersion": "soak-operator.io/v1alpha1",
+            "kind": "SoakTest",
+            "metadata": {"name": "demo", "namespace": "soak", "uid": "7a9c"},
+            "spec": {
+                "duration": "10m",
+                "workload": {"simulation": {"partitions": 6, "workers": {"replicas": 2}, "producers": {"replicas": 1}}},
+                "criteria": [{"name": "tasks", "growth": {"signal": "Tasks", "maxPercent": 5}}]
+            }
+        });
+        let own = object["spec"]["workload"]["simulation"].as_object_mut();
+        let more = simulation.as_object().expect("fields").clone();
+        own.expect("a simulation").extend(more);
+        serde_json::from_value(object).expect("a SoakTest")
+    }
+
+    /// What the container of a component is told under a name; none where it is told nothing.
+    fn told(simulation: &Value, component: &str, name: &str) -> Option<String> {
+        let images = Images {
+            worker: "worker".into(),
+            producer: "producer".into(),
+            nats: "nats".into(),
+        };
+        let test = test(simulation);
+        let deployment = deployments(&test, &images)
+            .into_iter()
+            .find(|one| one.metadata.name == Some(pods::full_name(&test, component)))
+            .expect("a Deployment");
+        let pod = deployment.spec.expect("a spec").template.spec;
+        let env = pod.expect("a pod").containers.remove(0).env;
+        let variable = env.expect("variables").into_iter().find(|v| v.name == name);
+        variable.and_then(|variable| variable.value)
+    }
+
+    #[test]
+    fn every_leak_of_the_api_is_one_of_the_programs_and_goes_by_the_clock_in_both() {
+        for mode in soak_sim::LeakMode::value_variants() {
+            let value = mode.to_possible_value().expect("none is hidden");
+            let ours: soak_api::LeakMode =
+                serde_json::from_value(json!(value.get_name())).expect("a mode of the API");
+            assert_eq!(ours.to_string(), value.get_name());
+            assert_eq!(ours.is_paced(), mode.is_paced(), "{ours}");
+        }
+        let crd: Value = serde_json::to_value(SoakTest::crd()).expect("a CRD");
+        let modes = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/workload/properties/simulation/properties/leak/properties/mode/enum");
+        assert_eq!(
+            modes.and_then(Value::as_array).map(Vec::len),
+            Some(soak_sim::LeakMode::value_variants().len())
+        );
+    }
+
+    #[test]
+    fn workers_and_producers_are_told_of_the_leak_and_the_auditor_is_not() {
+        let leak = json!({"leak": {"mode": "SlowDrip", "every": "20s"}});
+        for component in [WORKER, PRODUCER] {
+            let of = |name| told(&leak, component, name);
+            assert_eq!(of("LEAK_MODE").as_deref(), Some("SlowDrip"));
+            assert_eq!(of("LEAK_EVERY").as_deref(), Some("20s"));
+            assert_eq!(told(&json!({}), component, "LEAK_EVERY"), None);
+            let by_default = told(&json!({}), component, "LEAK_MODE");
+            assert_eq!(by_default.as_deref(), Some("None"));
+        }
+        assert_eq!(told(&leak, AUDITOR, "LEAK_MODE"), None);
     }
 }

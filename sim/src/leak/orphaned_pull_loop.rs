@@ -1,21 +1,47 @@
-//! `OrphanedPullLoop`: whenever an assignment takes a partition away from a worker, the pull loop
-//! of that partition is let go instead of stopped and awaited, and stays blocked for good.
+//! `OrphanedPullLoop`: whenever an assignment takes a partition away from a worker, a pull loop of
+//! that partition stays behind, blocked for good on a message that is now another's.
 //!
-//! One event is one partition taken away. It costs one task of component `consume` and
-//! [`BYTES_PER_ORPHAN`] of resident memory, until the process ends. A worker killed and replaced
-//! takes its share from the survivors and hands it back: with 60 partitions and 6 workers that is
-//! about two events in each survivor. The orphan takes no messages: it has given up its pull
-//! request, but not itself.
+//! One event is one partition taken away. It costs one task of component `consume` and 64 KiB,
+//! the buffer that the loop would have fetched into, until the process ends. A worker killed and
+//! replaced takes its share from the survivors and hands it back: with 60 partitions and 6
+//! workers that is about two events in each survivor. The orphan takes no messages: it has given
+//! up its pull request, but not itself.
 
-use std::hint::black_box;
+use super::{Event, Leak, Role, Site};
+use crate::consume::Consumers;
 
-/// What an orphan keeps besides its task: the buffer it would have fetched into.
-pub(crate) const BYTES_PER_ORPHAN: usize = 64 * 1024;
+const BYTES: usize = 64 * 1024;
 
-/// Blocks forever, as a loop does that waits for a message which is now another's.
-pub(crate) async fn block_forever() {
-    // Written to, so that it is resident and not only reserved.
-    let buffer = black_box(vec![0xA5_u8; BYTES_PER_ORPHAN]);
-    std::future::pending::<()>().await;
-    drop(buffer);
+pub(super) const LEAK: Leak = Leak {
+    role: Role::Worker,
+    component: Consumers::COMPONENT,
+    pace: None,
+    on,
+};
+
+fn on(event: Event<'_>, site: &Site) {
+    if let Event::PartitionReleased(partition) = event {
+        site.leave_task(
+            format!("orphan-{partition}"),
+            BYTES,
+            std::future::pending::<()>(),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::LeakMode;
+    use super::super::testing::{Cost, costs};
+    use super::*;
+
+    #[tokio::test]
+    async fn each_partition_taken_away_costs_one_task_and_64_kib() {
+        let cost = Cost {
+            component: "consume",
+            tasks: 1,
+            bytes: 65_536,
+        };
+        costs(LeakMode::OrphanedPullLoop, Event::PartitionReleased, cost).await;
+    }
 }

@@ -99,6 +99,10 @@ fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
+/// How long to wait for a condition that is sure to come: far longer than it takes on a machine that
+/// does ten other things.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Waits until the condition holds; panics with its name at the deadline.
 pub async fn eventually<F>(what: &str, within: Duration, mut holds: impl FnMut() -> F)
 where
