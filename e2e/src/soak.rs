@@ -14,8 +14,8 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use soak_api::{
-    COMPONENT, Chaos, CriterionResult, Phase, SOAK_TEST, SoakOutcome, SoakTest, SoakTestStatus,
-    Span, SpanRange,
+    COMPONENT, Chaos, CriterionResult, EVIDENCE_KEY, Evidence, Phase, SOAK_TEST, SoakOutcome,
+    SoakTest, SoakTestStatus, Span, SpanRange,
 };
 
 use crate::wait::Waiting;
@@ -200,6 +200,16 @@ impl Soak {
         }
         chain.reverse();
         chain.concat()
+    }
+
+    /// What its outcome rests on, as it is kept for reports; panics where it is not.
+    pub async fn evidence(&self, status: &SoakTestStatus) -> Evidence {
+        let name = status.evidence.as_ref().expect("evidence was kept");
+        let map = self.api::<ConfigMap>().get(name).await.unwrap();
+        let mut data = map.binary_data.unwrap_or_default();
+        let bytes = data.remove(EVIDENCE_KEY).expect("it is under its key");
+        assert!(bytes.0.len() <= 700 * 1024, "{} bytes", bytes.0.len());
+        Evidence::decode(&bytes.0).expect("it is readable")
     }
 
     /// Waits until nothing of its workload is left.

@@ -43,6 +43,25 @@ fn restless(name: &str) -> SoakTest {
     test
 }
 
+/// What is kept for reports is what the status says, with all that was measured.
+async fn evidence_is_kept(soak: &Soak, status: &SoakTestStatus) {
+    let evidence = soak.evidence(status).await;
+    let said = evidence.soak_test.status.expect("a status");
+    assert_eq!(
+        (said.outcome, &said.criteria),
+        (status.outcome, &status.criteria)
+    );
+    assert_eq!(evidence.events.len(), status.chaos.planned as usize);
+    let of: Vec<_> = evidence.charts.iter().map(|chart| &chart.of).collect();
+    assert_eq!(of, ["Tasks", "Memory", "soak_sim_messages_lost_total"]);
+    for chart in &evidence.charts[..2] {
+        let workers = chart.lines.iter().filter(|line| line.component == "worker");
+        let replaced = 6 + status.chaos.injected as usize;
+        assert_eq!(workers.count(), replaced, "a line for each incarnation");
+        assert!(chart.lines.iter().all(|line| line.values.len() > 1));
+    }
+}
+
 /// Every planned event was carried out, each on a pod of its own, and that pod was replaced; the journal tells the same.
 async fn chaos_was_exact(soak: &Soak, status: &SoakTestStatus, pods: &PodLog, workers: usize) {
     let chaos = &status.chaos;
@@ -198,6 +217,7 @@ async fn the_clean_twin_passes_and_loses_no_message_while_its_workers_are_killed
         growth.samples > 300 && growth.incarnations >= 2,
         "{growth:#?}"
     );
+    evidence_is_kept(&soak, &status).await;
     soak.workload_is_gone().await;
 }
 
@@ -241,6 +261,7 @@ async fn the_leaking_twin_fails_by_the_tasks_that_its_workers_gather() {
             other.sentence
         );
     }
+    evidence_is_kept(&soak, &status).await;
     soak.workload_is_gone().await;
 }
 

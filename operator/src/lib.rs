@@ -9,6 +9,7 @@ mod clock;
 mod config;
 mod context;
 mod controller;
+mod counted;
 mod decide;
 mod facts;
 mod journal;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Method, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -11,6 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use soak_api::SoakTest;
+use soak_sim::telemetry::Process;
+use tokio::runtime::Handle;
 
 use crate::context::Error;
 use crate::decide::Answer;
@@ -19,6 +22,10 @@ use crate::decide::Answer;
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     registry: Arc<Registry>,
+    soaks: Family<Phase, Gauge>,
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Histogram,
+    tasks: Gauge,
     reconciles: Histogram,
     errors: Family<Kind, Counter>,
     transitions: Family<Phase, Counter>,
@@ -40,6 +47,12 @@ struct Phase {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    verb: String,
+    code: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Outcome {
     outcome: String,
 }
@@ -52,10 +65,16 @@ struct ChaosLabels {
 
 impl Metrics {
     pub(crate) fn new() -> Self {
-        let mut registry = Registry::with_prefix("soak_operator");
+        let mut all = Registry::default();
+        all.register_collector(Box::new(Process));
+        let registry = all.sub_registry_with_prefix("soak_operator");
         let seconds = || Histogram::new(exponential_buckets(0.001, 2.0, 14));
         let mut metrics = Self {
             registry: Arc::default(),
+            soaks: Family::default(),
+            requests: Family::default(),
+            request_seconds: seconds(),
+            tasks: Gauge::default(),
             reconciles: seconds(),
             errors: Family::default(),
             transitions: Family::default(),
@@ -65,6 +84,26 @@ impl Metrics {
             query_errors: Counter::default(),
             leader: Gauge::default(),
         };
+        registry.register(
+            "soaks",
+            "SoakTests that there are, by phase",
+            metrics.soaks.clone(),
+        );
+        registry.register(
+            "api_requests",
+            "Requests to the API server, by verb and code; `none` where no answer came",
+            metrics.requests.clone(),
+        );
+        registry.register(
+            "api_request_seconds",
+            "How long the API server takes to answer",
+            metrics.request_seconds.clone(),
+        );
+        registry.register(
+            "tasks_alive",
+            "Tasks of this process",
+            metrics.tasks.clone(),
+        );
         registry.register(
             "reconcile_seconds",
             "How long reconciles take",
@@ -105,13 +144,17 @@ impl Metrics {
             "Whether this process leads",
             metrics.leader.clone(),
         );
-        metrics.registry = Arc::new(registry);
+        metrics.registry = Arc::new(all);
         metrics
     }
 
     /// In the text format.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
+        if let Ok(runtime) = Handle::try_current() {
+            let alive = runtime.metrics().num_alive_tasks();
+            self.tasks.set(i64::try_from(alive).unwrap_or(i64::MAX));
+        }
         // Writing into a String cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
@@ -124,6 +167,33 @@ impl Metrics {
                 .get_or_create(&Kind { kind: error.kind() })
                 .inc();
         }
+    }
+
+    /// A SoakTest is in another phase than before: `None` where it was not known, or is not there any more.
+    pub(crate) fn moves(&self, before: Option<soak_api::Phase>, after: Option<soak_api::Phase>) {
+        if before == after {
+            return;
+        }
+        let of = |phase: soak_api::Phase| {
+            let phase = format!("{phase:?}");
+            self.soaks.get_or_create_owned(&Phase { phase })
+        };
+        if let Some(phase) = before {
+            of(phase).dec();
+        }
+        if let Some(phase) = after {
+            of(phase).inc();
+        }
+    }
+
+    /// A request to the API server has come to an end.
+    pub(crate) fn requested(&self, verb: &Method, code: Option<StatusCode>, took: Duration) {
+        let labels = RequestLabels {
+            verb: verb.to_string(),
+            code: code.map_or_else(|| "none".to_owned(), |code| code.as_str().to_owned()),
+        };
+        self.requests.get_or_create(&labels).inc();
+        self.request_seconds.observe(took.as_secs_f64());
     }
 
     /// Counts the phase and the outcome that a status write brought.

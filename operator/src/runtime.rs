@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use jiff::Timestamp;
 use kube::Client;
+use kube::client::ClientBuilder;
 use kube::runtime::events::{Recorder, Reporter};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
 use crate::context::Context;
 use crate::controller;
+use crate::counted::Counting;
 use crate::facts::PodFacts;
 use crate::lease::Keeper;
 use crate::metrics::Metrics;
@@ -33,7 +35,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let metrics = Metrics::new();
     let readiness = Readiness::default();
     let server = tokio::spawn(serve(config.http_addr, metrics.clone(), readiness.clone()));
-    let (watching, asking) = clients().await?;
+    let (watching, asking) = clients(&metrics).await?;
     let (stop, clock) = (stopped_by_signal()?, Clock::default());
     let holder = config
         .pod_uid
@@ -68,7 +70,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 /// One client for watches, which are silent for as long as nothing happens, and one for requests, which are given up: a
 /// connection that died without a word must not hold a soak beyond its deadline. A request is not repeated by the client
 /// itself either: whoever asked has to know what the first answer was, and whether it still leads.
-async fn clients() -> anyhow::Result<(Client, Client)> {
+async fn clients(metrics: &Metrics) -> anyhow::Result<(Client, Client)> {
     let config = kube::Config::infer()
         .await
         .context("failed to find the cluster")?;
@@ -76,8 +78,11 @@ async fn clients() -> anyhow::Result<(Client, Client)> {
     asking.connect_timeout = Some(Duration::from_secs(5));
     asking.read_timeout = Some(ANSWERED_WITHIN);
     asking.default_retry = false;
-    let client =
-        |config| Client::try_from(config).context("failed to make a client of the cluster");
+    let client = |config| {
+        let builder = ClientBuilder::try_from(config);
+        let builder = builder.context("failed to make a client of the cluster")?;
+        anyhow::Ok(builder.with_layer(&Counting(metrics.clone())).build())
+    };
     Ok((client(config)?, client(asking)?))
 }
 

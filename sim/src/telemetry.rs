@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub use http::{Ready, bind, serve};
+pub use process::Process;
 
 use crate::tasks::Tasks;
 
