@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::events::Recorder;
 use kube::{Api, Client, Resource, ResourceExt};
-use soak_api::{PendingIntent, Phase, Plan, PlanError, SoakTest};
+use soak_api::{PendingIntent, Plan, PlanError, SoakTest};
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
@@ -50,8 +50,6 @@ pub(crate) struct Memory {
     pub(crate) undeployable: Option<String>,
     /// When that was.
     pub(crate) applied_at: Option<Timestamp>,
-    /// The phase by which it is counted.
-    counted: Option<Phase>,
     /// The intent that this process has written down and not asked for yet.
     pub(crate) held: Option<PendingIntent>,
     /// What became of the look that was begun last.
@@ -172,24 +170,17 @@ impl Context {
         plan
     }
 
-    /// Counts the SoakTest by its phase.
-    pub(crate) fn counts(&self, test: &SoakTest) {
-        let phase = test
-            .status
-            .as_ref()
-            .map_or(Phase::Pending, |status| status.phase);
-        self.remember(test, |memory| {
-            self.metrics
-                .moves(memory.counted.replace(phase), Some(phase));
-        });
+    /// Shows the SoakTest in the metrics until it is forgotten.
+    pub(crate) fn shows(&self, test: &SoakTest) {
+        self.remember(test, |_| self.metrics.shows(test));
     }
 
     /// Forgets SoakTests that are gone.
     pub(crate) fn keep_only(&self, alive: impl Fn(&str) -> bool) {
-        self.memory().retain(|uid, memory| {
+        self.memory().retain(|uid, _| {
             let stays = alive(uid);
             if !stays {
-                self.metrics.moves(memory.counted, None);
+                self.metrics.forgets(uid);
             }
             stays
         });

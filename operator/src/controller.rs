@@ -36,7 +36,7 @@ pub(crate) async fn reconcile(
     let again = decision.again;
     let persisted = record(&test, decision, ctx).await?; // the only writer of status and journal
     let written = persisted.test.clone();
-    ctx.counts(&written);
+    ctx.shows(&written);
     let done = act(persisted, ctx).await?; // the only place that changes the cluster, and only what was written down
     match report(&written, done, ctx) {
         Some(decision) => {

@@ -1,5 +1,7 @@
 //! The operator's own metrics, in the conventions of Prometheus.
 
+mod soaks;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use soak_api::SoakTest;
 use soak_sim::telemetry::Process;
 use tokio::runtime::Handle;
 
+use self::soaks::Soaks;
 use crate::context::Error;
 use crate::decide::Answer;
 
@@ -22,7 +25,7 @@ use crate::decide::Answer;
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     registry: Arc<Registry>,
-    soaks: Family<Phase, Gauge>,
+    soaks: Soaks,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Histogram,
     tasks: Gauge,
@@ -71,7 +74,7 @@ impl Metrics {
         let seconds = || Histogram::new(exponential_buckets(0.001, 2.0, 14));
         let mut metrics = Self {
             registry: Arc::default(),
-            soaks: Family::default(),
+            soaks: Soaks::default(),
             requests: Family::default(),
             request_seconds: seconds(),
             tasks: Gauge::default(),
@@ -84,11 +87,7 @@ impl Metrics {
             query_errors: Counter::default(),
             leader: Gauge::default(),
         };
-        registry.register(
-            "soaks",
-            "SoakTests that there are, by phase",
-            metrics.soaks.clone(),
-        );
+        registry.register_collector(Box::new(metrics.soaks.clone()));
         registry.register(
             "api_requests",
             "Requests to the API server, by verb and code; `none` where no answer came",
@@ -169,21 +168,14 @@ impl Metrics {
         }
     }
 
-    /// A SoakTest is in another phase than before: `None` where it was not known, or is not there any more.
-    pub(crate) fn moves(&self, before: Option<soak_api::Phase>, after: Option<soak_api::Phase>) {
-        if before == after {
-            return;
-        }
-        let of = |phase: soak_api::Phase| {
-            let phase = format!("{phase:?}");
-            self.soaks.get_or_create_owned(&Phase { phase })
-        };
-        if let Some(phase) = before {
-            of(phase).dec();
-        }
-        if let Some(phase) = after {
-            of(phase).inc();
-        }
+    /// Shows the SoakTest as it is now.
+    pub(crate) fn shows(&self, test: &SoakTest) {
+        self.soaks.shows(test);
+    }
+
+    /// Shows the SoakTest of that uid no more.
+    pub(crate) fn forgets(&self, uid: &str) {
+        self.soaks.forgets(uid);
     }
 
     /// A request to the API server has come to an end.
@@ -240,5 +232,63 @@ impl Metrics {
 
     pub(crate) fn leads(&self, leads: bool) {
         self.leader.set(i64::from(leads));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// The names in the table of the documentation, without their labels.
+    fn documented() -> BTreeSet<String> {
+        let text = include_str!("../../../docs/operations.md");
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+        let names = rows.filter_map(|row| row.split(['`', '{']).next());
+        let metrics =
+            names.filter(|name| name.starts_with("soak_operator_") || name.starts_with("process_"));
+        metrics.map(str::to_owned).collect()
+    }
+
+    #[tokio::test]
+    async fn every_metric_is_documented_and_everything_documented_is_there() {
+        let metrics = Metrics::new();
+        let took = Duration::from_millis(3);
+        metrics.reconciled(took, Some(&Error::NotLeading));
+        metrics.requested(&Method::GET, None, took);
+        metrics.queried(took, false);
+        metrics.chaos("podKill", &Answer::Accepted);
+        metrics.leads(true);
+        let test = |status: serde_json::Value| -> SoakTest {
+            let mut test = soaks::testing::soak("one", status.clone());
+            test.metadata.uid = Some(status["phase"].to_string());
+            test
+        };
+        let event = json!({
+            "index": 0, "kind": "podKill", "component": "worker", "result": "Injected",
+            "plannedAt": "2026-01-01T00:00:00Z", "injectedAt": "2026-01-01T00:00:00Z",
+            "recoveredAt": "2026-01-01T00:00:04Z",
+        });
+        let running = test(json!({
+            "phase": "Soaking", "chaos": {"recent": [event]},
+            "estimates": [{"criterion": "tasks", "component": "worker", "estimate": 1.0, "limit": 5.0, "unit": "%"}],
+        }));
+        let over = test(json!({"phase": "Completed", "outcome": "Passed"}));
+        metrics.shows(&running);
+        metrics.shows(&over);
+        metrics.transition(&running, &over);
+        let text = metrics.text();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let there: BTreeSet<String> = types
+            .filter_map(|line| line.split_once(' '))
+            .map(|(name, kind)| match kind {
+                "counter" => format!("{name}_total"),
+                _ => name.to_owned(),
+            })
+            .collect();
+        assert_eq!(there, documented());
     }
 }
