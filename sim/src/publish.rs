@@ -57,7 +57,9 @@ pub(crate) struct Publishing {
     pub(crate) nats: Nats,
     pub(crate) metrics: Metrics,
     pub(crate) draining: watch::Receiver<bool>,
-    pub(crate) rate: f64,
+    /// Messages per second to partition 0, 1, 2 and so on.
+    pub(crate) rates: Vec<f64>,
+    pub(crate) payload_bytes: usize,
     pub(crate) ready: Ready,
 }
 
@@ -80,7 +82,7 @@ impl Publishing {
     async fn publish_forever(&self, partition: u32) {
         let mut tail = self.tail(partition).await;
         self.ready.set(true);
-        let period = Duration::from_secs_f64(1.0 / self.rate);
+        let period = Duration::from_secs_f64(1.0 / self.rates[partition as usize]);
         // Partitions take turns within a period instead of all publishing at its start.
         let phase = (xxh3_64(&partition.to_le_bytes()) % 1000) as f64 / 1000.0;
         let mut ticks =
@@ -131,7 +133,7 @@ impl Publishing {
 
     async fn send(&self, message: &Numbered, tail: Tail) -> Result<u64, PublishError> {
         let publish = PublishMessage::build()
-            .payload(message.encode())
+            .payload(message.encode(self.payload_bytes))
             .message_id(message.id())
             .expected_last_subject_sequence(tail.sequence);
         let ack = self

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::args::Common;
-use crate::assignment::{self, Assignment};
+use crate::assignment::{self, Assignment, Shares};
 use crate::claim::Ids;
 use crate::consume::{self, Consumers, Delay};
 use crate::leak::{Event, Leaks, Role, Site};
@@ -30,8 +30,8 @@ const COUNT: Duration = Duration::from_secs(5);
 pub struct Config {
     /// What every process is told.
     pub common: Common,
-    /// How many partitions there are.
-    pub partitions: u32,
+    /// The partitions, and how they are shared out.
+    pub shares: Shares,
     /// How many workers are planned: ids are below this, but for those that a scale-up adds.
     pub workers: u32,
     /// How long processing takes.
@@ -89,11 +89,10 @@ pub async fn run(config: Config, stop: CancellationToken) -> std::io::Result<()>
         .await;
     election
         .start("lead", |stop| {
-            let partitions = config.partitions;
             assignment::lead(
                 nats.clone(),
                 ids.clone(),
-                partitions,
+                config.shares,
                 holder.clone(),
                 held.clone(),
                 leading,

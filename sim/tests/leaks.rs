@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures::TryStreamExt;
 use soak_sim::args::{Common, LogFormat};
-use soak_sim::assignment::Assignment;
+use soak_sim::assignment::{Assignment, Shares, Strategy};
 use soak_sim::nats::Nats;
 use soak_sim::{Delay, LeakMode, Leaks, producer, worker};
 use support::{NatsServer, PATIENCE, eventually, free_addr, get, is_ready, metric};
@@ -76,7 +76,7 @@ impl Pod {
         Self::start(nats, name, |common, stop| {
             let config = worker::Config {
                 common,
-                partitions: PARTITIONS,
+                shares: shares(),
                 workers: u32::try_from(WORKERS.len()).expect("few"),
                 delay: Delay {
                     min: Duration::ZERO,
@@ -92,9 +92,10 @@ impl Pod {
         Self::start(nats, "producer", |common, stop| {
             let config = producer::Config {
                 common,
-                partitions: PARTITIONS,
+                weights: shares().weights,
                 producers: 1,
                 message_rate: 1.0,
+                payload_bytes: 0,
                 leak: by_the_clock_ten_times_a_second(mode),
             };
             producer::run(config, stop)
@@ -139,6 +140,13 @@ struct Figures {
 fn by_the_clock_ten_times_a_second(mode: LeakMode) -> Leaks {
     let every = Some(Duration::from_millis(100));
     Leaks { mode, every }
+}
+
+fn shares() -> Shares {
+    Shares {
+        strategy: Strategy::ConsistentHash,
+        weights: vec![1.0; PARTITIONS as usize],
+    }
 }
 
 /// Everybody ready, every partition owned, and every pull loop there that this takes.
@@ -210,8 +218,8 @@ impl Moves {
     fn of(id: u32, lost: u32) -> Self {
         let all: BTreeSet<u32> = (0..).take(WORKERS.len()).collect();
         let fewer = all.iter().copied().filter(|id| *id != lost).collect();
-        let [base, meanwhile] = [all, fewer]
-            .map(|members| Assignment::by_consistent_hash(1, members, PARTITIONS).owned_by(id));
+        let [base, meanwhile] =
+            [all, fewer].map(|members| Assignment::of(1, members, &shares()).owned_by(id));
         let count = |partitions: std::collections::btree_set::Difference<'_, u32>| {
             partitions.count() as u64
         };

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use soak_sim::args::{Common, LogFormat};
+use soak_sim::assignment::{Shares, Strategy};
 use soak_sim::{Delay, Leaks, audit, producer, worker};
 use support::{NatsServer, PATIENCE, eventually, free_addr, is_ready, metric};
 use tokio::runtime::Handle;
@@ -45,13 +46,16 @@ impl Simulation {
                 min: Duration::ZERO,
                 max: Duration::from_millis(2),
             };
-            let (partitions, workers, leak) = (PARTITIONS, WORKERS, Leaks::default());
+            let shares = Shares {
+                strategy: Strategy::ConsistentHash,
+                weights: vec![1.0; PARTITIONS as usize],
+            };
             let config = worker::Config {
                 common,
-                partitions,
-                workers,
+                shares,
+                workers: WORKERS,
                 delay,
-                leak,
+                leak: Leaks::default(),
             };
             simulation
                 .running
@@ -59,12 +63,12 @@ impl Simulation {
         }
         for n in 0..PRODUCERS {
             let common = simulation.common(nats, format!("producer-{n}"));
-            let (partitions, producers, message_rate) = (PARTITIONS, PRODUCERS, 10.0);
             let config = producer::Config {
                 common,
-                partitions,
-                producers,
-                message_rate,
+                weights: vec![1.0; PARTITIONS as usize],
+                producers: PRODUCERS,
+                message_rate: 10.0,
+                payload_bytes: 0,
                 leak: Leaks::default(),
             };
             simulation

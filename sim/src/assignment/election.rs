@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Planner, Timing, current};
+use super::{Planner, Shares, Timing, current};
 use crate::claim::{Ids, Lease};
 use crate::names;
 use crate::nats::Nats;
@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(500);
 pub async fn lead(
     nats: Nats,
     ids: Ids,
-    partitions: u32,
+    shares: Shares,
     holder: String,
     held: watch::Receiver<Option<u32>>,
     leading: Gauge,
@@ -48,7 +48,7 @@ pub async fn lead(
                 info!("elected leader");
                 (
                     lease,
-                    Planner::new(ids.planned, partitions, Timing::default()),
+                    Planner::new(ids.planned, shares.clone(), Timing::default()),
                 )
             }),
             None => None,
