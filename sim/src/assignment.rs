@@ -6,6 +6,7 @@ mod planner;
 mod ring;
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
 use async_nats::jetstream::kv;
 use clap::ValueEnum;
@@ -98,13 +99,25 @@ pub enum AssignmentError {
     Decode(#[from] serde_json::Error),
 }
 
-/// The assignment in force with its revision, if there is one.
-pub async fn current(store: &kv::Store) -> Result<Option<(Assignment, u64)>, AssignmentError> {
+/// An assignment as it was written down.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Who owns what.
+    pub assignment: Assignment,
+    /// Its revision in the bucket.
+    pub revision: u64,
+    /// When, by the server's clock.
+    pub at: SystemTime,
+}
+
+/// The assignment in force, if there is one.
+pub async fn current(store: &kv::Store) -> Result<Option<Written>, AssignmentError> {
     match store.entry(names::CURRENT).await? {
-        Some(entry) if entry.operation == kv::Operation::Put => Ok(Some((
-            serde_json::from_slice(&entry.value)?,
-            entry.revision,
-        ))),
+        Some(entry) if entry.operation == kv::Operation::Put => Ok(Some(Written {
+            assignment: serde_json::from_slice(&entry.value)?,
+            revision: entry.revision,
+            at: entry.created.into(),
+        })),
         _ => Ok(None),
     }
 }

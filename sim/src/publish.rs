@@ -12,6 +12,7 @@ use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::DirectGetErrorKind;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -23,7 +24,7 @@ use crate::ledger;
 use crate::message::Numbered;
 use crate::names;
 use crate::nats::Nats;
-use crate::telemetry::{Ready, counter};
+use crate::telemetry::{InFlight, Ready, counter};
 
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -32,6 +33,7 @@ const RETRY: Duration = Duration::from_millis(200);
 pub(crate) struct Metrics {
     sent: Counter,
     retries: Counter,
+    in_flight: Gauge,
 }
 
 impl Metrics {
@@ -42,6 +44,7 @@ impl Metrics {
                 "soak_sim_messages_sent",
                 "Messages that the stream has stored",
             ),
+            in_flight: InFlight::register(registry),
             retries: counter(
                 registry,
                 "soak_sim_publish_retries",
@@ -132,6 +135,7 @@ impl Publishing {
     }
 
     async fn send(&self, message: &Numbered, tail: Tail) -> Result<u64, PublishError> {
+        let _in_flight = InFlight::one(&self.metrics.in_flight);
         let publish = PublishMessage::build()
             .payload(message.encode(self.payload_bytes))
             .message_id(message.id())

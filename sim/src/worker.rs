@@ -1,7 +1,6 @@
 //! A worker: holds an id, stands for election, and consumes what the assignment gives it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -12,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::args::Common;
-use crate::assignment::{self, Assignment, Shares};
+use crate::assignment::{self, Shares, Written};
 use crate::claim::Ids;
 use crate::consume::{self, Consumers, Delay};
 use crate::leak::{Event, Leaks, Role, Site};
@@ -155,12 +154,14 @@ struct Follower {
 
 impl Follower {
     async fn follow(mut self, stop: CancellationToken) {
-        let mut latest = Arc::new(Assignment::default());
+        let mut latest = None;
         loop {
             let id = *self.held.borrow_and_update();
             if let Some(id) = id {
                 self.newest(&mut latest).await;
-                self.obey(id, &latest).await;
+                if let Some(latest) = &latest {
+                    self.obey(id, latest).await;
+                }
                 self.count_consumers().await;
             } else {
                 self.disown().await;
@@ -176,16 +177,20 @@ impl Follower {
         self.consumers.stop().await;
     }
 
-    async fn newest(&self, latest: &mut Arc<Assignment>) {
+    async fn newest(&self, latest: &mut Option<Written>) {
+        let known = latest
+            .as_ref()
+            .map_or(0, |latest| latest.assignment.version);
         match assignment::current(&self.nats.assignment).await {
-            Ok(Some((next, _))) if next.version > latest.version => *latest = Arc::new(next),
+            Ok(Some(next)) if next.assignment.version > known => *latest = Some(next),
             Ok(_) => {}
             Err(error) => warn!(%error, "failed to look for an assignment"),
         }
     }
 
-    async fn obey(&mut self, id: u32, assignment: &Assignment) {
-        if assignment.version == 0 || self.under == Some((id, assignment.version)) {
+    async fn obey(&mut self, id: u32, written: &Written) {
+        let assignment = &written.assignment;
+        if self.under == Some((id, assignment.version)) {
             return;
         }
         let owned = assignment.owned_by(id);
@@ -196,7 +201,7 @@ impl Follower {
             "following an assignment"
         );
         self.tell_leak(&assignment.members);
-        self.consumers.own(&owned).await;
+        self.consumers.own(&owned, written.at).await;
         self.under = Some((id, assignment.version));
         self.rebalances.inc();
         self.ready.set(assignment.members.contains(&id));

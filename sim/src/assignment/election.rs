@@ -94,9 +94,9 @@ async fn assign(
 ) -> Result<(), LeadError> {
     let live = ids.live().await?;
     let in_force = current(&nats.assignment).await?;
-    let revision = in_force.as_ref().map_or(0, |(_, revision)| *revision);
-    let in_force = in_force.map(|(assignment, _)| assignment);
-    if let Some(next) = planner.decide(now, &live, in_force.as_ref()) {
+    let revision = in_force.as_ref().map_or(0, |written| written.revision);
+    let assignment = in_force.map(|written| written.assignment);
+    if let Some(next) = planner.decide(now, &live, assignment.as_ref()) {
         // The revision keeps out a leader who has been replaced without knowing it yet.
         let value = serde_json::to_vec(&next)?;
         nats.assignment
