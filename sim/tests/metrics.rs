@@ -1,20 +1,18 @@
 //! What running processes show is what docs/simulation.md tells, and follows the field's conventions.
 
+#[path = "support/pods.rs"]
+mod pods;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
-use soak_sim::args::{Common, LogFormat};
-use soak_sim::assignment::{Shares, Strategy};
-use soak_sim::{Delay, LeakMode, Leaks, audit, producer, worker};
-use support::{NatsServer, PATIENCE, eventually, free_addr, get, is_ready, metric};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use pods::{Pod, producer, shares, worker};
+use soak_sim::{LeakMode, Leaks};
+use support::{NatsServer, PATIENCE, eventually, get, is_ready, metric};
 
-const PARTITIONS: usize = 12;
+const PARTITIONS: u32 = 12;
 
 /// A metric, as documented or as scraped.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,64 +82,29 @@ fn scraped(processes: &BTreeMap<&'static str, SocketAddr>) -> BTreeSet<Metric> {
     metrics.into_values().collect()
 }
 
-struct Simulation {
-    stop: CancellationToken,
-    running: JoinSet<std::io::Result<()>>,
-    addrs: BTreeMap<&'static str, SocketAddr>,
-}
-
 /// One of each process; a worker and a producer that leak, so that their account is there.
-fn start(nats: &NatsServer) -> Simulation {
-    let stop = CancellationToken::new();
-    let mut running = JoinSet::new();
-    let mut addrs = BTreeMap::new();
-    let mut common = |process: &'static str| {
-        let http_addr = free_addr();
-        addrs.insert(process, http_addr);
-        Common {
-            nats_url: nats.url(),
-            pod_name: process.into(),
-            http_addr,
-            log_format: LogFormat::Pretty,
-        }
-    };
+fn start(nats: &NatsServer) -> [(&'static str, Pod); 3] {
     let leak = |mode| Leaks { mode, every: None };
-    let worker = worker::Config {
-        common: common("worker"),
-        shares: Shares {
-            strategy: Strategy::WeightedConsistentHash,
-            weights: vec![1.0; PARTITIONS],
-        },
-        workers: 1,
-        delay: Delay {
-            min: Duration::ZERO,
-            max: Duration::ZERO,
-        },
-        leak: leak(LeakMode::OrphanedPullLoop),
-    };
-    let producer = producer::Config {
-        common: common("producer"),
-        weights: vec![1.0; PARTITIONS],
-        producers: 1,
-        message_rate: 20.0,
-        payload_bytes: 256,
-        leak: leak(LeakMode::ProducerTicker),
-    };
-    running.spawn(worker::run(worker, stop.clone()));
-    running.spawn(producer::run(producer, stop.clone()));
-    running.spawn(audit::run(common("auditor"), stop.clone()));
-    Simulation {
-        stop,
-        running,
-        addrs,
-    }
+    let mut worker = worker(nats, "worker", shares(PARTITIONS), 1);
+    worker.leak = leak(LeakMode::OrphanedPullLoop);
+    let mut producer = producer(nats, "producer", shares(PARTITIONS).weights, 1, 20.0);
+    producer.leak = leak(LeakMode::ProducerTicker);
+    [
+        ("worker", Pod::worker(worker)),
+        ("producer", Pod::producer(producer)),
+        ("auditor", Pod::auditor(nats)),
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_metric_is_documented_and_every_documented_one_is_there() {
     let nats = NatsServer::start();
-    let mut simulation = start(&nats);
-    let addrs = &simulation.addrs;
+    let pods = start(&nats);
+    let addrs = pods
+        .each_ref()
+        .map(|(process, pod)| (*process, pod.addr))
+        .into();
+    let addrs: &BTreeMap<_, _> = &addrs;
     eventually("all are ready and at work", PATIENCE, || async {
         addrs.values().all(|addr| is_ready(*addr))
             && metric(addrs["worker"], "soak_sim_messages_acked_total") > Some(100)
@@ -180,8 +143,7 @@ async fn every_metric_is_documented_and_every_documented_one_is_there() {
         assert!(series.count() < 80, "{process} has few series");
     }
 
-    simulation.stop.cancel();
-    while let Some(ended) = simulation.running.join_next().await {
-        ended.expect("no panic").expect("no error");
+    for (_, pod) in pods {
+        pod.stop().await;
     }
 }
