@@ -101,6 +101,13 @@ sim: ## SEEDS (100000) soaks under every fault, each promise checked; SEED=N rep
 sim-mutants: ## Deliberate faults in the operator, one at a time: which promise each breaks
 	@cargo test --quiet --locked --package soak-operator --lib -- --nocapture simulation::runs::every_deliberate
 
+##@ The workload that comes along
+
+.PHONY: sim-hour
+sim-hour: ## The whole simulation in one process for an hour: its tasks are back within 5 afterwards
+	@hack/tools nats-server >/dev/null
+	@cargo test --locked --package soak-sim --test lifecycle -- --ignored --nocapture an_hour
+
 ##@ The cluster
 
 .PHONY: cluster-up

@@ -62,4 +62,6 @@ pub use status::{
     GrowthRow, HealthBreach, JournalStatus, PendingIntent, Phase, PhaseTimes, Presence, Recovering,
     SoakOutcome, SoakTestStatus,
 };
-pub use workload::{Leak, LeakMode, Producers, Simulation, Workers, Workload};
+pub use workload::{
+    Assignment, Distribution, Leak, LeakMode, Producers, Simulation, Weights, Workers, Workload,
+};

@@ -27,15 +27,29 @@ pub struct Workload {
 /// Producers publish numbered messages to partitions, workers own partitions and take over from each other, and a
 /// ledger counts what was lost or done twice. The operator deploys a NATS server for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("self.weights.distribution != 'Exponential' || double(self.messageRate) * (has(self.weights.extremeWeight) ? double(self.weights.extremeWeight) : 100.0) <= 1000.0")
+        .message("the heaviest partitions are published messageRate times weights.extremeWeight (100 where left out) messages a second, and may be at most 1000: lower one of the two")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Simulation {
     /// How many partitions the work is split into.
     #[schemars(range(min = 1, max = 10_000))]
     pub partitions: u32,
-    /// Messages a second published to each partition, from 0.01 to 1000.
+    /// Messages a second published to a partition of weight 1, from 0.01 to 1000.
     #[x_kube(validation = Rule::new("double(self) >= 0.01 && double(self) <= 1000.0").message("messageRate must be from 0.01 to 1000 messages a second"))]
     #[serde(default = "one")]
     pub message_rate: f64,
+    /// The least size of a message in bytes; as small as can be, some 50, where left out.
+    #[schemars(range(min = 64, max = 65_536))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_bytes: Option<u32>,
+    /// How heavy partitions are: a partition of weight 3 has three times the messages of one of weight 1.
+    #[serde(default)]
+    pub weights: Weights,
+    /// How partitions are shared out among workers.
+    #[serde(default)]
+    pub assignment: Assignment,
     /// The pods that own partitions and process their messages: the component `worker`.
     pub workers: Workers,
     /// The pods that publish: the component `producer`.
@@ -43,6 +57,50 @@ pub struct Simulation {
     /// A leak to switch on, as ground truth for demos and tests.
     #[serde(default)]
     pub leak: Leak,
+}
+
+/// How heavy partitions are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("self.distribution == 'Exponential' || !(has(self.extremeSharePercent) || has(self.extremeWeight))")
+        .message("extremeSharePercent and extremeWeight are about distribution: Exponential: set it, or leave them out")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Weights {
+    /// How weights are spread.
+    #[serde(default)]
+    pub distribution: Distribution,
+    /// How many percent of the partitions are extreme; 5 where left out.
+    #[x_kube(validation = Rule::new("double(self) >= 0.0 && double(self) <= 100.0").message("extremeSharePercent must be from 0 to 100"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extreme_share_percent: Option<f64>,
+    /// What an extreme partition weighs, and at most what any other does; 100 where left out.
+    #[x_kube(validation = Rule::new("double(self) >= 1.0 && double(self) <= 1000.0").message("extremeWeight must be from 1 to 1000"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extreme_weight: Option<f64>,
+}
+
+/// How weights are spread over partitions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Distribution {
+    /// Every partition weighs 1.
+    #[default]
+    Uniform,
+    /// A few partitions are extreme, the others exponential with a mean of 1.
+    Exponential,
+}
+
+/// How partitions are shared out among workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Assignment {
+    /// By consistent hashing: a worker that goes takes only its own partitions along. Blind to weights.
+    #[default]
+    ConsistentHash,
+    /// By consistent hashing with bounded loads: no worker has more than 15 % above the fairest share by weight. A worker
+    /// that goes takes its own partitions along, and moves a few others.
+    WeightedConsistentHash,
+    /// In turn: even by number, but nearly all partitions move when a worker comes or goes.
+    RoundRobin,
 }
 
 /// The pods that own partitions and process their messages.
@@ -125,12 +183,18 @@ impl LeakMode {
     }
 }
 
-/// The name that users write and the simulation's programs take.
-impl fmt::Display for LeakMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
-    }
+/// The names that users write and the simulation's programs take.
+macro_rules! display_as_written {
+    ($($name:ident),+) => {
+        $(impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{self:?}")
+            }
+        })+
+    };
 }
+
+display_as_written!(LeakMode, Distribution, Assignment);
 
 fn one() -> f64 {
     1.0

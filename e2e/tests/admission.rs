@@ -802,6 +802,68 @@ async fn a_message_rate_of_nothing_is_refused() {
 }
 
 #[tokio::test]
+async fn extremes_are_for_exponential_weights_and_within_what_can_be_published() {
+    let more = |more: &str| with("messageRate: 1", &format!("messageRate: 1\n      {more}"));
+    let path = "spec.workload.simulation.weights";
+    for weights in [
+        "weights: {extremeWeight: 10}",
+        "weights: {distribution: Uniform, extremeSharePercent: 5}",
+    ] {
+        let sentence = "are about distribution: Exponential: set it, or leave them out";
+        refused(&more(weights), path, sentence).await;
+    }
+    for (weights, sentence) in [
+        ("extremeSharePercent: 100.5", "must be from 0 to 100"),
+        ("extremeSharePercent: -1", "must be from 0 to 100"),
+        ("extremeWeight: 0.5", "must be from 1 to 1000"),
+        ("extremeWeight: 1001", "must be from 1 to 1000"),
+    ] {
+        let weights = format!("weights: {{distribution: Exponential, {weights}}}");
+        refused(&more(&weights), path, sentence).await;
+    }
+    let exponential =
+        "weights: {distribution: Exponential, extremeSharePercent: 5, extremeWeight: 1000}";
+    accepted(&more(exponential)).await;
+    for too_much in [
+        "messageRate: 1.1\n      weights: {distribution: Exponential, extremeWeight: 1000}",
+        "messageRate: 11\n      weights: {distribution: Exponential}",
+    ] {
+        refused(
+            &with("messageRate: 1", too_much),
+            "spec.workload.simulation",
+            "messageRate times weights.extremeWeight",
+        )
+        .await;
+    }
+    accepted(&with("messageRate: 1", "messageRate: 1000")).await;
+}
+
+#[tokio::test]
+async fn a_strategy_a_distribution_or_a_size_that_does_not_exist_is_refused() {
+    let more = |more: &str| with("messageRate: 1", &format!("messageRate: 1\n      {more}"));
+    for (field, path, sentence) in [
+        (
+            "assignment: Random",
+            "assignment",
+            "supported values: \"ConsistentHash\", \"WeightedConsistentHash\", \"RoundRobin\"",
+        ),
+        (
+            "weights: {distribution: Normal}",
+            "weights.distribution",
+            "supported values: \"Uniform\", \"Exponential\"",
+        ),
+        ("payloadBytes: 63", "payloadBytes", "64"),
+        ("payloadBytes: 65537", "payloadBytes", "65536"),
+    ] {
+        let path = format!("spec.workload.simulation.{path}");
+        refused(&more(field), &path, sentence).await;
+    }
+    for field in ["assignment: RoundRobin", "payloadBytes: 64"] {
+        accepted(&more(field)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_leak_that_does_not_exist_is_refused() {
     let yaml = with("leak: {mode: None}", "leak: {mode: Slow}");
     refused(
@@ -856,6 +918,8 @@ async fn what_is_left_out_is_filled_in() {
             "workload": {"simulation": {
                 "partitions": 12,
                 "messageRate": 1,
+                "weights": {"distribution": "Uniform"},
+                "assignment": "ConsistentHash",
                 "workers": {"replicas": 3, "processingDelay": {"min": "10ms", "max": "50ms"}},
                 "producers": {"replicas": 1},
                 "leak": {"mode": "None"},

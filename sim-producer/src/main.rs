@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use soak_sim::args::{Common, count, positive};
+use soak_sim::weights::Weights;
 use soak_sim::{Leaks, logging, producer, signals};
 
 /// Publishes numbered messages to the partitions that fall to its id.
@@ -16,9 +17,14 @@ struct Args {
     /// How many producers are planned.
     #[arg(long, env = "PRODUCERS", value_parser = count())]
     producers: u32,
-    /// Messages per second and partition.
+    /// Messages per second to a partition of weight 1.
     #[arg(long, env = "MESSAGE_RATE", default_value = "1", value_parser = positive)]
     message_rate: f64,
+    /// The least size of a message in bytes; the message itself takes some 50.
+    #[arg(long, env = "PAYLOAD_BYTES", default_value = "0")]
+    payload_bytes: usize,
+    #[command(flatten)]
+    weights: Weights,
     #[command(flatten)]
     leaks: Leaks,
 }
@@ -29,14 +35,17 @@ fn main() -> anyhow::Result<()> {
         partitions,
         producers,
         message_rate,
+        payload_bytes,
+        weights,
         leaks,
     } = Args::parse();
     logging::start(common.log_format);
     let config = producer::Config {
         common,
-        partitions,
+        weights: weights.of(partitions),
         producers,
         message_rate,
+        payload_bytes,
         leak: leaks,
     };
     let runtime = signals::runtime()?;

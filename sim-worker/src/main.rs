@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use soak_sim::args::{Common, count, duration};
+use soak_sim::assignment::{Shares, Strategy};
+use soak_sim::weights::Weights;
 use soak_sim::{Delay, Leaks, audit, logging, signals, worker};
 
 /// Consumes the partitions that the assignment gives it.
@@ -27,6 +29,11 @@ struct Args {
     /// Longest time that processing a message takes.
     #[arg(long, env = "PROCESSING_DELAY_MAX", default_value = "50ms", value_parser = duration)]
     processing_delay_max: Duration,
+    /// How partitions are shared out among workers.
+    #[arg(long, env = "ASSIGNMENT", default_value = "ConsistentHash")]
+    assignment: Strategy,
+    #[command(flatten)]
+    weights: Weights,
     #[command(flatten)]
     leaks: Leaks,
 }
@@ -65,9 +72,14 @@ fn worker_config(args: Args) -> anyhow::Result<worker::Config> {
         delay.min <= delay.max,
         "PROCESSING_DELAY_MIN must not be longer than PROCESSING_DELAY_MAX"
     );
+    let partitions = args.partitions.context("PARTITIONS must be given")?;
+    let shares = Shares {
+        strategy: args.assignment,
+        weights: args.weights.of(partitions),
+    };
     Ok(worker::Config {
         common: args.common,
-        partitions: args.partitions.context("PARTITIONS must be given")?,
+        shares,
         workers: args.workers.context("WORKERS must be given")?,
         delay,
         leak: args.leaks,

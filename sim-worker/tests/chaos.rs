@@ -108,9 +108,10 @@ impl Producer {
         };
         let config = producer::Config {
             common,
-            partitions: PARTITIONS,
+            weights: vec![1.0; PARTITIONS as usize],
             producers: 1,
             message_rate,
+            payload_bytes: 0,
             leak: Leaks::default(),
         };
         let running = tokio::spawn(producer::run(config, stop.clone()));
@@ -251,7 +252,7 @@ async fn a_message_taken_out_of_the_stream_and_one_never_received_are_both_lost(
         let message = Numbered::now(3, number);
         let stored = client
             .jetstream
-            .publish(names::subject(3), message.encode())
+            .publish(names::subject(3), message.encode(0))
             .await
             .expect("sent");
         stored.await.expect("stored");

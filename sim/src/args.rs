@@ -79,6 +79,14 @@ pub fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A number from 0 to 100.
+pub fn percent(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=100.0).contains(&value) => Ok(value),
+        _ => Err("must be a number from 0 to 100".into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,6 +106,10 @@ mod tests {
         assert_eq!(positive("0.5"), Ok(0.5));
         for wrong in ["0", "-1", "NaN", "inf", "x"] {
             assert!(positive(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!((percent("0"), percent("100")), (Ok(0.0), Ok(100.0)));
+        for wrong in ["-1", "100.1", "NaN", "5%"] {
+            assert!(percent(wrong).is_err(), "{wrong}");
         }
     }
 }

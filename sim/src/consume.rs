@@ -1,10 +1,11 @@
 //! The partitions that a worker owns right now: one pull loop each, and nothing else.
 
 mod partition;
+mod rebalance;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::future::join_all;
 use prometheus_client::metrics::counter::Counter;
@@ -14,10 +15,12 @@ use prometheus_client::registry::Registry;
 
 pub(crate) use partition::ACK_WAIT;
 
+use rebalance::Rebalance;
+
 use crate::leak::{Event, Site};
 use crate::nats::Nats;
 use crate::tasks::{Component, Tasks};
-use crate::telemetry::{counter, gauge, latency};
+use crate::telemetry::{InFlight, counter, gauge, latency};
 
 /// How long processing one message takes.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +38,10 @@ pub(crate) struct Metrics {
     received: Counter,
     acked: Counter,
     redelivered: Counter,
+    in_flight: Gauge,
+    lag: Gauge,
     latency: Histogram,
+    rebalance: Histogram,
 }
 
 impl Metrics {
@@ -57,10 +63,21 @@ impl Metrics {
                 "soak_sim_messages_redelivered",
                 "Messages processed that the server had delivered before",
             ),
+            in_flight: InFlight::register(registry),
+            lag: gauge(
+                registry,
+                "soak_sim_messages_lag",
+                "Messages waiting in the partitions of this worker, as the server said with the last message of each",
+            ),
             latency: latency(
                 registry,
                 "soak_sim_message_latency_seconds",
                 "Time from publishing a message to having processed it",
+            ),
+            rebalance: latency(
+                registry,
+                "soak_sim_rebalance_duration_seconds",
+                "Time from an assignment being written to this worker owning what it gives it",
             ),
         }
     }
@@ -111,8 +128,10 @@ impl Consumers {
     }
 
     /// Owns exactly these partitions from now on: ends the loops of others, then starts what is
-    /// missing. Returns when the old loops are gone and the new ones started.
-    pub(crate) async fn own(&mut self, partitions: &BTreeSet<u32>) {
+    /// missing. Returns when the old loops are gone and the new ones started. `since` is when the
+    /// assignment was written that says so.
+    pub(crate) async fn own(&mut self, partitions: &BTreeSet<u32>, since: SystemTime) {
+        let rebalance = Rebalance::new(since, self.shared.metrics.rebalance.clone());
         let gained: Vec<u32> = partitions
             .iter()
             .filter(|p| !self.loops.contains_key(p))
@@ -129,7 +148,7 @@ impl Consumers {
             self.leak.tell(event);
         }
         for partition in gained {
-            self.start(partition).await;
+            self.start(partition, rebalance.clone()).await;
             let stream = &self.shared.nats.stream;
             self.leak.tell(Event::PartitionTaken(partition, stream));
         }
@@ -146,10 +165,11 @@ impl Consumers {
         self.shared.metrics.owned.set(0);
     }
 
-    async fn start(&mut self, partition: u32) {
+    async fn start(&mut self, partition: u32, rebalance: Rebalance) {
         let component = self.tasks.component(Self::COMPONENT);
         let shared = Arc::clone(&self.shared);
-        let work = |stop| async move { partition::consume(&shared, partition, stop).await };
+        let work =
+            |stop| async move { partition::consume(&shared, partition, rebalance, stop).await };
         component.start(format!("p-{partition}"), work).await;
         self.loops.insert(partition, component);
     }

@@ -27,6 +27,9 @@ pub struct Entry {
     pub duplicated: u64,
     /// Messages that the server delivered more than once.
     pub redelivered: u64,
+    /// Messages that were processed after one of a higher number, and for the first time.
+    #[serde(default)]
+    pub out_of_order: u64,
     /// The last batch of the latest writers: a write whose answer was lost is known again.
     #[serde(default)]
     latest: Vec<(String, u64)>,
@@ -35,7 +38,7 @@ pub struct Entry {
 /// Messages that one worker processed and now writes down together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// The numbers processed, in any order.
+    /// The numbers processed, in the order in which they were.
     pub numbers: Vec<u64>,
     /// How many of them the server had delivered before.
     pub redelivered: u64,
@@ -52,8 +55,11 @@ impl Entry {
             return false;
         }
         for &number in &batch.numbers {
+            let late = self.received.highest() > Some(number);
             if !self.received.insert(number) {
                 self.duplicated += 1;
+            } else if late {
+                self.out_of_order += 1;
             }
         }
         self.redelivered += batch.redelivered;
@@ -219,17 +225,21 @@ mod tests {
         /// Writers race: each applies its batches to whatever is there, in any interleaving, and
         /// repeats some of them. The end is the union, and every surplus message a duplicate.
         #[test]
-        fn racing_writers_lose_nothing_and_count_every_duplicate(
+        fn racing_writers_lose_nothing_and_count_every_duplicate_and_latecomer(
             writes in prop::collection::vec((0usize..3, prop::collection::vec(1u64..50, 1..6), any::<bool>()), 0..40)
         ) {
             let mut entry = Entry::default();
             let mut batches = [0; 3];
             let mut messages = 0;
             let mut numbers = std::collections::BTreeSet::new();
+            let mut late = 0;
             for (writer, of, again) in writes {
                 batches[writer] += 1;
                 messages += of.len() as u64;
-                numbers.extend(of.iter().copied());
+                for &number in &of {
+                    let behind = numbers.last().is_some_and(|&highest| highest > number);
+                    late += u64::from(numbers.insert(number) && behind);
+                }
                 entry.record(&writer.to_string(), batches[writer], &batch(&of));
                 if again {
                     prop_assert!(!entry.record(&writer.to_string(), batches[writer], &batch(&of)));
@@ -237,6 +247,7 @@ mod tests {
             }
             prop_assert_eq!(entry.received.count(), numbers.len() as u64);
             prop_assert_eq!(entry.duplicated, messages - numbers.len() as u64);
+            prop_assert_eq!(entry.out_of_order, late);
         }
     }
 }

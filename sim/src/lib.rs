@@ -29,6 +29,7 @@ mod pull;
 pub mod signals;
 pub mod tasks;
 pub mod telemetry;
+pub mod weights;
 pub mod worker;
 
 pub use consume::Delay;

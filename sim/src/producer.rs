@@ -22,12 +22,14 @@ use crate::telemetry::Telemetry;
 pub struct Config {
     /// What every process is told.
     pub common: Common,
-    /// How many partitions there are.
-    pub partitions: u32,
+    /// The weight of partition 0, 1, 2 and so on.
+    pub weights: Vec<f64>,
     /// How many producers are planned: partition p belongs to id p % producers.
     pub producers: u32,
-    /// Messages per second and partition.
+    /// Messages per second to a partition of weight 1.
     pub message_rate: f64,
+    /// The least size of a message in bytes; the message itself takes some 50.
+    pub payload_bytes: usize,
     /// What it leaks.
     pub leak: Leaks,
 }
@@ -71,7 +73,12 @@ pub async fn run(config: Config, stop: CancellationToken) -> std::io::Result<()>
         nats: nats.clone(),
         metrics,
         draining,
-        rate: config.message_rate,
+        rates: config
+            .weights
+            .iter()
+            .map(|weight| weight * config.message_rate)
+            .collect(),
+        payload_bytes: config.payload_bytes,
         ready,
     });
     let publishers = Publishers {
@@ -80,7 +87,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> std::io::Result<()>
         running: BTreeMap::new(),
     };
     own.start("own", |stop| {
-        publishers.follow(held, config.partitions, config.producers, stop)
+        publishers.follow(held, config.producers, stop)
     })
     .await;
 
@@ -112,7 +119,6 @@ impl Publishers {
     async fn follow(
         mut self,
         mut held: watch::Receiver<Option<u32>>,
-        partitions: u32,
         producers: u32,
         stop: CancellationToken,
     ) {
@@ -121,7 +127,8 @@ impl Publishers {
             self.stop().await;
             let id = *held.borrow_and_update();
             if let Some(id) = id {
-                self.start((0..partitions).filter(|partition| partition % producers == id))
+                let partitions = (0..).take(self.publishing.rates.len());
+                self.start(partitions.filter(|partition| partition % producers == id))
                     .await;
             }
             tokio::select! {

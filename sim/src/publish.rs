@@ -12,6 +12,7 @@ use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::DirectGetErrorKind;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -23,7 +24,7 @@ use crate::ledger;
 use crate::message::Numbered;
 use crate::names;
 use crate::nats::Nats;
-use crate::telemetry::{Ready, counter};
+use crate::telemetry::{InFlight, Ready, counter};
 
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -32,6 +33,7 @@ const RETRY: Duration = Duration::from_millis(200);
 pub(crate) struct Metrics {
     sent: Counter,
     retries: Counter,
+    in_flight: Gauge,
 }
 
 impl Metrics {
@@ -42,6 +44,7 @@ impl Metrics {
                 "soak_sim_messages_sent",
                 "Messages that the stream has stored",
             ),
+            in_flight: InFlight::register(registry),
             retries: counter(
                 registry,
                 "soak_sim_publish_retries",
@@ -57,7 +60,9 @@ pub(crate) struct Publishing {
     pub(crate) nats: Nats,
     pub(crate) metrics: Metrics,
     pub(crate) draining: watch::Receiver<bool>,
-    pub(crate) rate: f64,
+    /// Messages per second to partition 0, 1, 2 and so on.
+    pub(crate) rates: Vec<f64>,
+    pub(crate) payload_bytes: usize,
     pub(crate) ready: Ready,
 }
 
@@ -80,7 +85,7 @@ impl Publishing {
     async fn publish_forever(&self, partition: u32) {
         let mut tail = self.tail(partition).await;
         self.ready.set(true);
-        let period = Duration::from_secs_f64(1.0 / self.rate);
+        let period = Duration::from_secs_f64(1.0 / self.rates[partition as usize]);
         // Partitions take turns within a period instead of all publishing at its start.
         let phase = (xxh3_64(&partition.to_le_bytes()) % 1000) as f64 / 1000.0;
         let mut ticks =
@@ -130,8 +135,9 @@ impl Publishing {
     }
 
     async fn send(&self, message: &Numbered, tail: Tail) -> Result<u64, PublishError> {
+        let _in_flight = InFlight::one(&self.metrics.in_flight);
         let publish = PublishMessage::build()
-            .payload(message.encode())
+            .payload(message.encode(self.payload_bytes))
             .message_id(message.id())
             .expected_last_subject_sequence(tail.sequence);
         let ack = self

@@ -1,4 +1,5 @@
-//! Every task of a process, by component: nothing in this crate is spawned anywhere else.
+//! Every task of a process, by component: nothing in this crate is spawned anywhere else, which
+//! clippy.toml sees to.
 //!
 //! A task that nobody knows of cannot be found when it leaks, so [`Tasks::spawn`] asks for the
 //! component it belongs to, counts it for as long as its future exists, and keeps its name.
@@ -95,6 +96,7 @@ impl Tasks {
         drop(self.spawn(component, name, work));
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the one place that counts it")]
     fn spawn<F>(&self, component: &'static str, name: String, work: F) -> JoinHandle<()>
     where
         F: Future<Output = ()> + Send + 'static,
@@ -266,6 +268,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[expect(clippy::disallowed_methods, reason = "what the storm is made of")]
     async fn a_restart_storm_returns_to_base() {
         let tasks = Tasks::default();
         let component = Arc::new(tasks.component("consume"));

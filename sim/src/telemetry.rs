@@ -61,6 +61,33 @@ pub(crate) fn gauge(registry: &mut Registry, name: &str, help: &str) -> Gauge {
     gauge
 }
 
+/// One message on its way, for as long as this exists.
+#[derive(Debug)]
+pub(crate) struct InFlight(Gauge);
+
+impl InFlight {
+    /// Registers the gauge that counts them, with the same words in every process.
+    pub(crate) fn register(registry: &mut Registry) -> Gauge {
+        gauge(
+            registry,
+            "soak_sim_messages_in_flight",
+            "Messages on their way: in a producer sent and not yet stored, in a worker taken up and not yet acknowledged",
+        )
+    }
+
+    /// Counts one.
+    pub(crate) fn one(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// Registers a histogram of seconds.
 pub(crate) fn latency(registry: &mut Registry, name: &str, help: &str) -> Histogram {
     let histogram = Histogram::new(LATENCY_BUCKETS);

@@ -1,7 +1,6 @@
 //! A worker: holds an id, stands for election, and consumes what the assignment gives it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -12,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::args::Common;
-use crate::assignment::{self, Assignment};
+use crate::assignment::{self, Shares, Written};
 use crate::claim::Ids;
 use crate::consume::{self, Consumers, Delay};
 use crate::leak::{Event, Leaks, Role, Site};
@@ -30,8 +29,8 @@ const COUNT: Duration = Duration::from_secs(5);
 pub struct Config {
     /// What every process is told.
     pub common: Common,
-    /// How many partitions there are.
-    pub partitions: u32,
+    /// The partitions, and how they are shared out.
+    pub shares: Shares,
     /// How many workers are planned: ids are below this, but for those that a scale-up adds.
     pub workers: u32,
     /// How long processing takes.
@@ -89,11 +88,10 @@ pub async fn run(config: Config, stop: CancellationToken) -> std::io::Result<()>
         .await;
     election
         .start("lead", |stop| {
-            let partitions = config.partitions;
             assignment::lead(
                 nats.clone(),
                 ids.clone(),
-                partitions,
+                config.shares,
                 holder.clone(),
                 held.clone(),
                 leading,
@@ -156,12 +154,14 @@ struct Follower {
 
 impl Follower {
     async fn follow(mut self, stop: CancellationToken) {
-        let mut latest = Arc::new(Assignment::default());
+        let mut latest = None;
         loop {
             let id = *self.held.borrow_and_update();
             if let Some(id) = id {
                 self.newest(&mut latest).await;
-                self.obey(id, &latest).await;
+                if let Some(latest) = &latest {
+                    self.obey(id, latest).await;
+                }
                 self.count_consumers().await;
             } else {
                 self.disown().await;
@@ -177,16 +177,20 @@ impl Follower {
         self.consumers.stop().await;
     }
 
-    async fn newest(&self, latest: &mut Arc<Assignment>) {
+    async fn newest(&self, latest: &mut Option<Written>) {
+        let known = latest
+            .as_ref()
+            .map_or(0, |latest| latest.assignment.version);
         match assignment::current(&self.nats.assignment).await {
-            Ok(Some((next, _))) if next.version > latest.version => *latest = Arc::new(next),
+            Ok(Some(next)) if next.assignment.version > known => *latest = Some(next),
             Ok(_) => {}
             Err(error) => warn!(%error, "failed to look for an assignment"),
         }
     }
 
-    async fn obey(&mut self, id: u32, assignment: &Assignment) {
-        if assignment.version == 0 || self.under == Some((id, assignment.version)) {
+    async fn obey(&mut self, id: u32, written: &Written) {
+        let assignment = &written.assignment;
+        if self.under == Some((id, assignment.version)) {
             return;
         }
         let owned = assignment.owned_by(id);
@@ -197,7 +201,7 @@ impl Follower {
             "following an assignment"
         );
         self.tell_leak(&assignment.members);
-        self.consumers.own(&owned).await;
+        self.consumers.own(&owned, written.at).await;
         self.under = Some((id, assignment.version));
         self.rebalances.inc();
         self.ready.set(assignment.members.contains(&id));

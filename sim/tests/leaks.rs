@@ -1,20 +1,19 @@
 //! Every leak mode in a simulation at work: a worker is restarted, and each of the others has
 //! grown by what its mode says, in the component that it says, and by nothing else.
 
+#[path = "support/pods.rs"]
+mod pods;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use soak_sim::args::{Common, LogFormat};
+use pods::{Pod, producer, shares, worker};
 use soak_sim::assignment::Assignment;
 use soak_sim::nats::Nats;
-use soak_sim::{Delay, LeakMode, Leaks, producer, worker};
-use support::{NatsServer, PATIENCE, eventually, free_addr, get, is_ready, metric};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use soak_sim::{LeakMode, Leaks};
+use support::{NatsServer, PATIENCE, eventually, get, is_ready, metric};
 
 const PARTITIONS: u32 = 60;
 /// The one that is restarted, a clean witness, and one for each mode that leaks in a worker.
@@ -39,73 +38,20 @@ const COMPONENTS: [&str; 6] = [
     "http",
 ];
 
-/// A worker or a producer in this process.
-struct Pod {
-    name: String,
-    addr: SocketAddr,
-    stop: CancellationToken,
-    running: JoinHandle<std::io::Result<()>>,
+fn worker_that_leaks(nats: &NatsServer, name: &str, mode: LeakMode) -> Pod {
+    let workers = u32::try_from(WORKERS.len()).expect("few");
+    let mut config = worker(nats, name, shares(PARTITIONS), workers);
+    config.leak = by_the_clock_ten_times_a_second(mode);
+    Pod::worker(config)
+}
+
+fn producer_that_leaks(nats: &NatsServer, mode: LeakMode) -> Pod {
+    let mut config = producer(nats, "producer", shares(PARTITIONS).weights, 1, 1.0);
+    config.leak = by_the_clock_ten_times_a_second(mode);
+    Pod::producer(config)
 }
 
 impl Pod {
-    fn start<F>(
-        nats: &NatsServer,
-        name: &str,
-        run: impl FnOnce(Common, CancellationToken) -> F,
-    ) -> Self
-    where
-        F: Future<Output = std::io::Result<()>> + Send + 'static,
-    {
-        let (addr, stop) = (free_addr(), CancellationToken::new());
-        let common = Common {
-            nats_url: nats.url(),
-            pod_name: name.into(),
-            http_addr: addr,
-            log_format: LogFormat::Pretty,
-        };
-        let running = tokio::spawn(run(common, stop.clone()));
-        Self {
-            name: name.into(),
-            addr,
-            stop,
-            running,
-        }
-    }
-
-    fn worker(nats: &NatsServer, name: &str, mode: LeakMode) -> Self {
-        Self::start(nats, name, |common, stop| {
-            let config = worker::Config {
-                common,
-                partitions: PARTITIONS,
-                workers: u32::try_from(WORKERS.len()).expect("few"),
-                delay: Delay {
-                    min: Duration::ZERO,
-                    max: Duration::ZERO,
-                },
-                leak: by_the_clock_ten_times_a_second(mode),
-            };
-            worker::run(config, stop)
-        })
-    }
-
-    fn producer(nats: &NatsServer, mode: LeakMode) -> Self {
-        Self::start(nats, "producer", |common, stop| {
-            let config = producer::Config {
-                common,
-                partitions: PARTITIONS,
-                producers: 1,
-                message_rate: 1.0,
-                leak: by_the_clock_ten_times_a_second(mode),
-            };
-            producer::run(config, stop)
-        })
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        self.running.await.expect("no panic").expect("no error");
-    }
-
     fn owned(&self) -> u64 {
         metric(self.addr, "soak_sim_partitions_owned").unwrap_or(0)
     }
@@ -211,7 +157,7 @@ impl Moves {
         let all: BTreeSet<u32> = (0..).take(WORKERS.len()).collect();
         let fewer = all.iter().copied().filter(|id| *id != lost).collect();
         let [base, meanwhile] = [all, fewer]
-            .map(|members| Assignment::by_consistent_hash(1, members, PARTITIONS).owned_by(id));
+            .map(|members| Assignment::of(1, members, &shares(PARTITIONS)).owned_by(id));
         let count = |partitions: std::collections::btree_set::Difference<'_, u32>| {
             partitions.count() as u64
         };
@@ -249,11 +195,11 @@ async fn has_grown_as_it_should(pod: &Pod, base: &Figures, mode: LeakMode, own: 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_mode_leaks_where_it_says_and_as_much_as_it_says_while_a_worker_is_restarted() {
     let server = NatsServer::start();
-    let producer = Pod::producer(&server, LeakMode::ProducerTicker);
+    let producer = producer_that_leaks(&server, LeakMode::ProducerTicker);
     let mut pods: Vec<Pod> = WORKERS
         .iter()
         .enumerate()
-        .map(|(n, mode)| Pod::worker(&server, &format!("worker-{n}"), *mode))
+        .map(|(n, mode)| worker_that_leaks(&server, &format!("worker-{n}"), *mode))
         .collect();
     settled(&pods, WORKERS.len()).await;
     let nats = Box::pin(Nats::open(&server.url(), "test")).await;
@@ -263,7 +209,7 @@ async fn each_mode_leaks_where_it_says_and_as_much_as_it_says_while_a_worker_is_
 
     pods.remove(0).stop().await;
     settled(&pods, WORKERS.len() - 1).await;
-    pods.insert(0, Pod::worker(&server, "worker-0", LeakMode::None));
+    pods.insert(0, worker_that_leaks(&server, "worker-0", LeakMode::None));
     settled(&pods, WORKERS.len()).await;
 
     let lost = ids["worker-0"];

@@ -3,7 +3,7 @@
 use async_nats::jetstream;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Container, ContainerPort, EnvVar};
-use soak_api::{Leak, Simulation, SoakTest};
+use soak_api::{Leak, Simulation, SoakTest, Weights};
 use soak_sim::names::{CONTROL, DRAIN};
 
 use super::{Component, Images, nats, pods};
@@ -73,14 +73,20 @@ pub(super) fn deployments(test: &SoakTest, images: &Images) -> Vec<Deployment> {
             "PROCESSING_DELAY_MAX",
             workers.processing_delay.max.to_string(),
         ),
+        pods::env("ASSIGNMENT", simulation.assignment.to_string()),
     ];
     let mut producer_env = vec![
         pods::env("PRODUCERS", producers.replicas.to_string()),
         pods::env("MESSAGE_RATE", simulation.message_rate.to_string()),
     ];
+    if let Some(bytes) = simulation.payload_bytes {
+        producer_env.push(pods::env("PAYLOAD_BYTES", bytes.to_string()));
+    }
     // Each knows by itself which leaks are its own.
-    worker_env.extend(leak_env(&simulation.leak));
-    producer_env.extend(leak_env(&simulation.leak));
+    for env in [&mut worker_env, &mut producer_env] {
+        env.extend(weights_env(&simulation.weights));
+        env.extend(leak_env(&simulation.leak));
+    }
     let audit = Container {
         args: Some(vec!["audit".into()]),
         ..container(test, AUDITOR, worker_image, vec![])
@@ -112,6 +118,20 @@ pub(crate) async fn drain(test: &SoakTest) -> Result<(), DrainError> {
     let bucket = jetstream::new(client).get_key_value(CONTROL).await?;
     bucket.put(DRAIN, "1".into()).await?;
     Ok(())
+}
+
+/// What is left out is left to the programs.
+fn weights_env(weights: &Weights) -> Vec<EnvVar> {
+    let extremes = [
+        ("EXTREME_SHARE_PERCENT", weights.extreme_share_percent),
+        ("EXTREME_WEIGHT", weights.extreme_weight),
+    ];
+    let distribution = pods::env("WEIGHT_DISTRIBUTION", weights.distribution.to_string());
+    let told = |(name, value): (&str, Option<f64>)| Some(pods::env(name, value?.to_string()));
+    [distribution]
+        .into_iter()
+        .chain(extremes.into_iter().filter_map(told))
+        .collect()
 }
 
 fn leak_env(leak: &Leak) -> Vec<EnvVar> {
@@ -203,12 +223,55 @@ mod tests {
             assert_eq!(ours.to_string(), value.get_name());
             assert_eq!(ours.is_paced(), mode.is_paced(), "{ours}");
         }
+        same_values::<soak_sim::LeakMode>("leak/properties/mode");
+    }
+
+    /// What may be written at a place in the API is what the programs take.
+    fn same_values<T: ValueEnum>(place: &str) {
         let crd: Value = serde_json::to_value(SoakTest::crd()).expect("a CRD");
-        let modes = crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/workload/properties/simulation/properties/leak/properties/mode/enum");
-        assert_eq!(
-            modes.and_then(Value::as_array).map(Vec::len),
-            Some(soak_sim::LeakMode::value_variants().len())
-        );
+        let simulation = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/workload/properties/simulation/properties";
+        let written = crd.pointer(&format!("{simulation}/{place}/enum"));
+        let taken: Vec<String> = T::value_variants()
+            .iter()
+            .filter_map(ValueEnum::to_possible_value)
+            .map(|value| value.get_name().to_owned())
+            .collect();
+        assert_eq!(written, Some(&json!(taken)), "{place}");
+    }
+
+    #[test]
+    fn every_strategy_and_distribution_of_the_api_is_one_of_the_programs() {
+        same_values::<soak_sim::assignment::Strategy>("assignment");
+        same_values::<soak_sim::weights::Distribution>("weights/properties/distribution");
+    }
+
+    #[test]
+    fn weights_strategy_and_size_reach_the_programs_and_what_is_left_out_is_left_to_them() {
+        let written = json!({
+            "weights": {"distribution": "Exponential", "extremeSharePercent": 2.5, "extremeWeight": 20},
+            "assignment": "WeightedConsistentHash",
+            "payloadBytes": 1024
+        });
+        for (component, name, value) in [
+            (WORKER, "ASSIGNMENT", "WeightedConsistentHash"),
+            (WORKER, "WEIGHT_DISTRIBUTION", "Exponential"),
+            (PRODUCER, "WEIGHT_DISTRIBUTION", "Exponential"),
+            (WORKER, "EXTREME_SHARE_PERCENT", "2.5"),
+            (PRODUCER, "EXTREME_SHARE_PERCENT", "2.5"),
+            (WORKER, "EXTREME_WEIGHT", "20"),
+            (PRODUCER, "EXTREME_WEIGHT", "20"),
+            (PRODUCER, "PAYLOAD_BYTES", "1024"),
+        ] {
+            assert_eq!(told(&written, component, name).as_deref(), Some(value));
+        }
+        for (component, name, value) in [
+            (WORKER, "ASSIGNMENT", Some("ConsistentHash")),
+            (WORKER, "WEIGHT_DISTRIBUTION", Some("Uniform")),
+            (PRODUCER, "EXTREME_WEIGHT", None),
+            (PRODUCER, "PAYLOAD_BYTES", None),
+        ] {
+            assert_eq!(told(&json!({}), component, name).as_deref(), value);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Planner, Timing, current};
+use super::{Planner, Shares, Timing, current};
 use crate::claim::{Ids, Lease};
 use crate::names;
 use crate::nats::Nats;
@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(500);
 pub async fn lead(
     nats: Nats,
     ids: Ids,
-    partitions: u32,
+    shares: Shares,
     holder: String,
     held: watch::Receiver<Option<u32>>,
     leading: Gauge,
@@ -48,7 +48,7 @@ pub async fn lead(
                 info!("elected leader");
                 (
                     lease,
-                    Planner::new(ids.planned, partitions, Timing::default()),
+                    Planner::new(ids.planned, shares.clone(), Timing::default()),
                 )
             }),
             None => None,
@@ -94,9 +94,9 @@ async fn assign(
 ) -> Result<(), LeadError> {
     let live = ids.live().await?;
     let in_force = current(&nats.assignment).await?;
-    let revision = in_force.as_ref().map_or(0, |(_, revision)| *revision);
-    let in_force = in_force.map(|(assignment, _)| assignment);
-    if let Some(next) = planner.decide(now, &live, in_force.as_ref()) {
+    let revision = in_force.as_ref().map_or(0, |written| written.revision);
+    let assignment = in_force.map(|written| written.assignment);
+    if let Some(next) = planner.decide(now, &live, assignment.as_ref()) {
         // The revision keeps out a leader who has been replaced without knowing it yet.
         let value = serde_json::to_vec(&next)?;
         nats.assignment

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::Assignment;
+use super::{Assignment, Shares};
 
 /// How long the planner lets membership settle.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,7 @@ impl Default for Timing {
 #[derive(Debug)]
 pub struct Planner {
     planned: u32,
-    partitions: u32,
+    shares: Shares,
     timing: Timing,
     seen: BTreeSet<u32>,
     changed: Duration,
@@ -38,10 +38,10 @@ pub struct Planner {
 
 impl Planner {
     /// A planner for ids `0..planned`.
-    pub fn new(planned: u32, partitions: u32, timing: Timing) -> Self {
+    pub fn new(planned: u32, shares: Shares, timing: Timing) -> Self {
         Self {
             planned,
-            partitions,
+            shares,
             timing,
             seen: BTreeSet::new(),
             changed: Duration::ZERO,
@@ -74,7 +74,7 @@ impl Planner {
         };
         let survivors: BTreeSet<u32> = current.members.intersection(live).copied().collect();
         let lost = survivors.len() < current.members.len();
-        let resized = current.owners.len() != self.partitions as usize;
+        let resized = current.owners.len() != self.shares.weights.len();
         let members = if lost && !survivors.is_empty() {
             // An emergency: whoever is there takes over now, newcomers wait for their turn.
             survivors
@@ -93,20 +93,29 @@ impl Planner {
     }
 
     fn assign(&self, version: u64, members: BTreeSet<u32>) -> Assignment {
-        Assignment::by_consistent_hash(version, members, self.partitions)
+        Assignment::of(version, members, &self.shares)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
     use proptest::prelude::*;
 
+    use super::super::Strategy;
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn shares(strategy: Strategy) -> Shares {
+        Shares {
+            strategy,
+            weights: vec![1.0; 60],
+        }
+    }
+
     fn planner() -> Planner {
-        Planner::new(6, 60, Timing::default())
+        Planner::new(6, shares(Strategy::ConsistentHash), Timing::default())
     }
 
     fn six() -> BTreeSet<u32> {
@@ -181,7 +190,7 @@ mod tests {
     #[test]
     fn nobody_alive_changes_nothing_and_strangers_take_over_at_once() {
         let mut planner = planner();
-        let base = Assignment::by_consistent_hash(4, [0, 1].into(), 60);
+        let base = Assignment::of(4, [0, 1].into(), &shares(Strategy::ConsistentHash));
         assert_eq!(planner.decide(SECOND, &BTreeSet::new(), Some(&base)), None);
         let next = planner
             .decide(2 * SECOND, &[2].into(), Some(&base))
@@ -194,9 +203,10 @@ mod tests {
         /// partition, and nobody who is dead at that moment is given any.
         #[test]
         fn every_version_covers_every_partition_with_the_living(
+            strategy in prop::sample::select(Strategy::value_variants()),
             steps in prop::collection::vec(prop::collection::btree_set(0u32..6, 0..6), 1..60)
         ) {
-            let mut planner = planner();
+            let mut planner = Planner::new(6, shares(strategy), Timing::default());
             let mut current: Option<Assignment> = None;
             for (second, live) in (1..).zip(steps) {
                 if let Some(next) = planner.decide(second * SECOND, &live, current.as_ref()) {

@@ -25,6 +25,7 @@ struct Page {
     stored: Intervals,
     received: Intervals,
     duplicated: u64,
+    out_of_order: u64,
     revision: u64,
     /// Stored but not received: number to place in the stream.
     unreceived: BTreeMap<u64, u64>,
@@ -42,6 +43,7 @@ pub(super) struct Totals {
     pub(super) stored: u64,
     pub(super) received: u64,
     pub(super) duplicated: u64,
+    pub(super) out_of_order: u64,
     pub(super) lost: u64,
     pub(super) unreceived: u64,
 }
@@ -71,6 +73,7 @@ impl Book {
             .retain(|number, _| !entry.received.contains(*number));
         page.received = entry.received;
         page.duplicated = entry.duplicated;
+        page.out_of_order = entry.out_of_order;
     }
 
     /// Counts holes in the numbers that the stream has stored, once they were there twice.
@@ -130,6 +133,7 @@ impl Book {
                 stored: sum.stored + page.stored.count(),
                 received: sum.received + page.received.count(),
                 duplicated: sum.duplicated + page.duplicated,
+                out_of_order: sum.out_of_order + page.out_of_order,
                 lost: sum.lost + page.lost.count(),
                 unreceived: sum.unreceived + page.unreceived.len() as u64,
             })

@@ -37,6 +37,7 @@ const LEDGER_QUIET: Duration = Duration::from_secs(10).saturating_add(ACK_WAIT);
 pub(super) struct Metrics {
     lost: Counter,
     duplicated: Counter,
+    out_of_order: Counter,
     stored: Counter,
     unreceived: Gauge,
     drained: Gauge,
@@ -54,6 +55,11 @@ impl Metrics {
                 registry,
                 "soak_sim_messages_duplicated",
                 "Messages processed although already in the ledger, from the ledger",
+            ),
+            out_of_order: counter(
+                registry,
+                "soak_sim_messages_out_of_order",
+                "Messages processed for the first time after one of a higher number, from the ledger",
             ),
             stored: counter(
                 registry,
@@ -76,6 +82,7 @@ impl Metrics {
     fn show(&self, totals: Totals) {
         raise(&self.lost, totals.lost);
         raise(&self.duplicated, totals.duplicated);
+        raise(&self.out_of_order, totals.out_of_order);
         raise(&self.stored, totals.stored);
         self.unreceived
             .set(i64::try_from(totals.unreceived).unwrap_or(i64::MAX));

@@ -4,16 +4,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, AckKind, consumer, consumer::pull};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::rebalance::Rebalance;
 use super::{Delay, Shared};
 use crate::ledger::{Batch, LedgerError, Pen};
 use crate::message::Numbered;
 use crate::names;
 use crate::pull::{Pull, PullError};
+use crate::telemetry::InFlight;
 
 /// After this the server hands what a dead owner had fetched to the next one.
 pub(crate) const ACK_WAIT: Duration = Duration::from_secs(10);
@@ -37,10 +40,17 @@ enum ConsumeError {
     Ledger(#[from] LedgerError),
 }
 
-/// Consumes a partition until told to stop, and binds anew whenever the binding breaks.
-pub(super) async fn consume(shared: &Shared, partition: u32, stop: CancellationToken) {
+/// Consumes a partition until told to stop, and binds anew whenever the binding breaks. The
+/// rebalance that brought it is let go of once it is bound.
+pub(super) async fn consume(
+    shared: &Shared,
+    partition: u32,
+    rebalance: Rebalance,
+    stop: CancellationToken,
+) {
+    let mut rebalance = Some(rebalance);
     while !stop.is_cancelled() {
-        if let Err(error) = bound(shared, partition, &stop).await {
+        if let Err(error) = bound(shared, partition, &mut rebalance, &stop).await {
             warn!(partition, %error, "failed to consume, binding again");
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -48,11 +58,15 @@ pub(super) async fn consume(shared: &Shared, partition: u32, stop: CancellationT
             }
         }
     }
+    if let Some(rebalance) = rebalance {
+        rebalance.overtaken();
+    }
 }
 
 async fn bound(
     shared: &Shared,
     partition: u32,
+    rebalance: &mut Option<Rebalance>,
     stop: &CancellationToken,
 ) -> Result<(), ConsumeError> {
     let consumer = shared
@@ -63,6 +77,7 @@ async fn bound(
     let mut pen = Pen::open(&shared.nats.ledger, partition, writer(&shared.instance)).await?;
     let mut pull = Pull::open(&shared.nats, consumer, pull_size(shared.delay)).await?;
     debug!(partition, "bound");
+    drop(rebalance.take());
     let result = run(shared, &mut pull, &mut pen, stop).await;
     pull.close().await;
     result
@@ -75,6 +90,7 @@ async fn run(
     stop: &CancellationToken,
 ) -> Result<(), ConsumeError> {
     let mut processed = Vec::with_capacity(MAX_BATCH);
+    let mut lag = Lag::none(&shared.metrics.lag);
     loop {
         let first = tokio::select! {
             biased;
@@ -82,13 +98,16 @@ async fn run(
             message = pull.next() => message?,
         };
         let broken = gather(shared, pull, first, &mut processed, stop).await;
+        if let Some(last) = processed.last() {
+            lag.set(last.message.info().map_or(0, |info| info.pending));
+        }
         let batch = batch_of(&processed);
         tokio::select! {
             () = pen.write(&batch) => {}
             () = last_chance(stop) => return Ok(()),
         }
-        for (message, _) in processed.drain(..) {
-            if message.ack().await.is_ok() {
+        for of in processed.drain(..) {
+            if of.message.ack().await.is_ok() {
                 shared.metrics.acked.inc();
             }
         }
@@ -98,12 +117,35 @@ async fn run(
     }
 }
 
-type Processed = (jetstream::Message, Number);
-
-#[derive(Clone, Copy)]
-struct Number {
+/// A message that was processed and is not acknowledged yet.
+struct Processed {
+    message: jetstream::Message,
     number: u64,
     redelivered: bool,
+    _in_flight: InFlight,
+}
+
+/// Messages waiting in one partition: this loop's part of the sum, and none once it has ended.
+struct Lag<'a> {
+    sum: &'a Gauge,
+    own: i64,
+}
+
+impl<'a> Lag<'a> {
+    fn none(sum: &'a Gauge) -> Self {
+        Self { sum, own: 0 }
+    }
+
+    fn set(&mut self, messages: u64) {
+        let before = std::mem::replace(&mut self.own, i64::try_from(messages).unwrap_or(i64::MAX));
+        self.sum.inc_by(self.own - before);
+    }
+}
+
+impl Drop for Lag<'_> {
+    fn drop(&mut self) {
+        self.set(0);
+    }
 }
 
 /// Processes the first message and all that are here by then: while one batch is written, the
@@ -119,9 +161,7 @@ async fn gather(
     let started = Instant::now();
     let mut message = first;
     loop {
-        if let Some(number) = process(shared, &message).await {
-            processed.push((message, number));
-        }
+        processed.extend(process(shared, message).await);
         if processed.len() >= MAX_BATCH || started.elapsed() >= MAX_GATHER || stop.is_cancelled() {
             return None;
         }
@@ -133,12 +173,13 @@ async fn gather(
     }
 }
 
-async fn process(shared: &Shared, message: &jetstream::Message) -> Option<Number> {
+async fn process(shared: &Shared, message: jetstream::Message) -> Option<Processed> {
     let Ok(numbered) = Numbered::decode(&message.payload) else {
         warn!(subject = %message.subject, "a message that is not ours, terminating it");
         let _ = message.ack_with(AckKind::Term).await;
         return None;
     };
+    let in_flight = InFlight::one(&shared.metrics.in_flight);
     let redelivered = message.info().is_ok_and(|info| info.delivered > 1);
     let delay = delay_of(shared.delay, &numbered);
     if !delay.is_zero() {
@@ -149,19 +190,18 @@ async fn process(shared: &Shared, message: &jetstream::Message) -> Option<Number
         shared.metrics.redelivered.inc();
     }
     shared.metrics.latency.observe(numbered.age().as_secs_f64());
-    Some(Number {
+    Some(Processed {
+        message,
         number: numbered.number,
         redelivered,
+        _in_flight: in_flight,
     })
 }
 
 fn batch_of(processed: &[Processed]) -> Batch {
     Batch {
-        numbers: processed.iter().map(|(_, of)| of.number).collect(),
-        redelivered: processed
-            .iter()
-            .map(|(_, of)| u64::from(of.redelivered))
-            .sum(),
+        numbers: processed.iter().map(|of| of.number).collect(),
+        redelivered: processed.iter().map(|of| u64::from(of.redelivered)).sum(),
     }
 }
 

@@ -36,11 +36,20 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// Kills the server and starts it again on its data.
-    pub fn crash_and_restart(&mut self) {
+    /// Kills the server.
+    pub fn kill(&mut self) {
         self.child.kill().expect("the server is ours");
         self.child.wait().expect("it ends");
+    }
+
+    /// Starts it again on its data.
+    pub fn restart(&mut self) {
         self.child = Self::spawn(&self.data, self.port);
+    }
+
+    pub fn crash_and_restart(&mut self) {
+        self.kill();
+        self.restart();
     }
 
     fn spawn(data: &Path, port: u16) -> Child {
