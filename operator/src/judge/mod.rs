@@ -17,11 +17,13 @@ use jiff::Timestamp;
 use soak_api::verdict::{self, Criterion, Footprint, Judgement, Outcome, SeriesGrowth};
 use soak_api::{CriterionResult, FailedFast, GrowthRow, SoakTest};
 
+pub(crate) use self::evidence::PROVEN;
 #[cfg(test)]
 pub(crate) use self::look::Look;
 pub(crate) use self::look::{Looking, look};
 use self::series::Observation;
 use self::signals::Signals;
+pub(crate) use self::signals::no_counter;
 use crate::context::Context;
 use crate::journal::Journal;
 use crate::prometheus::Prometheus;
