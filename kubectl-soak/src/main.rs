@@ -2,15 +2,30 @@
 //!
 //! Each subcommand is a module; what it came to is told by its exit code as well.
 
+mod abort;
+mod cluster;
+mod completion;
+mod describe;
+mod document;
+mod events;
+#[cfg(test)]
+mod example;
 mod fetch;
 mod file;
 mod incarnations;
 mod instant;
 mod judge;
+mod list;
+mod plan;
 mod table;
+mod timeline;
+mod version;
+mod wording;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use soak_verdict::Outcome;
 
@@ -20,7 +35,7 @@ use soak_verdict::Outcome;
     name = "kubectl soak",
     bin_name = "kubectl soak",
     version,
-    after_help = "Exit codes: 0 Passed, 1 Failed, 2 Inconclusive, 4 an error that left nothing judged."
+    after_help = "Exit codes: 0 Passed or done, 1 Failed, 2 Inconclusive, 4 an error that left nothing judged or done."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -29,8 +44,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    List(list::Args),
+    Describe(describe::Args),
+    Abort(abort::Args),
+    Plan(plan::Args),
     /// Judge a soak that is over, from a file or from Prometheus
     Judge(judge::Args),
+    Completion(completion::Args),
+    /// Shows what this program is
+    Version,
 }
 
 /// No outcome at all: neither clap's 2 nor Rust's 1 will do, for a script would read them as one.
@@ -51,15 +73,36 @@ async fn main() -> ExitCode {
             };
         }
     };
-    let result = match cli.command {
-        Command::Judge(args) => judge::run(args).await,
-    };
-    match result {
-        Ok(outcome) => ExitCode::from(code(outcome)),
+    match run(cli.command).await {
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(ERROR)
         }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<u8> {
+    let text = match command {
+        Command::List(args) => list::run(&args).await?,
+        Command::Describe(args) => describe::run(&args).await?,
+        Command::Abort(args) => abort::run(&args).await?,
+        Command::Plan(args) => plan::run(&args)?,
+        Command::Judge(args) => return judge::run(args).await.map(code),
+        Command::Completion(args) => completion::run(&args)?,
+        Command::Version => version::run(),
+    };
+    print(&text)?;
+    Ok(0)
+}
+
+/// A reader that has seen enough, such as `head`, is no error: the exit code still tells the rest.
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("failed to write to standard output")
+        }
+        _ => Ok(()),
     }
 }
 
