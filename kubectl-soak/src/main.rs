@@ -15,6 +15,7 @@ mod file;
 mod incarnations;
 mod instant;
 mod judge;
+mod lint;
 mod list;
 mod plan;
 mod table;
@@ -35,7 +36,7 @@ use soak_verdict::Outcome;
     name = "kubectl soak",
     bin_name = "kubectl soak",
     version,
-    after_help = "Exit codes: 0 Passed or done, 1 Failed, 2 Inconclusive, 4 an error that left nothing judged or done."
+    after_help = "Exit codes: 0 Passed or done, 1 Failed or something to mend, 2 Inconclusive, 4 an error that left nothing judged or done."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -47,6 +48,7 @@ enum Command {
     List(list::Args),
     Describe(describe::Args),
     Abort(abort::Args),
+    Lint(lint::Args),
     Plan(plan::Args),
     /// Judge a soak that is over, from a file or from Prometheus
     Judge(judge::Args),
@@ -84,6 +86,11 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<u8> {
     let text = match command {
+        Command::Lint(args) => {
+            let (text, clean) = lint::run(&args)?;
+            print(&text)?;
+            return Ok(u8::from(!clean));
+        }
         Command::List(args) => list::run(&args).await?,
         Command::Describe(args) => describe::run(&args).await?,
         Command::Abort(args) => abort::run(&args).await?,
