@@ -31,6 +31,11 @@ pub(crate) fn last(chaos: &ChaosStatus) -> Vec<Told> {
     told
 }
 
+/// How long each of the last events took to be recovered from, the last one at the end.
+pub(crate) fn recovery_times(chaos: &ChaosStatus) -> Vec<SignedDuration> {
+    chaos.recent.iter().filter_map(took).collect()
+}
+
 /// Recovery begins when what lasts has been undone.
 fn took(event: &EventRecord) -> Option<SignedDuration> {
     let begun = event.undone_at.or(event.injected_at)?;

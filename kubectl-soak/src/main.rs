@@ -21,6 +21,7 @@ mod plan;
 mod table;
 mod timeline;
 mod version;
+mod watch;
 mod wording;
 
 use std::io::{ErrorKind, Write};
@@ -28,7 +29,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use soak_api::SoakOutcome;
 use soak_verdict::Outcome;
+
+use crate::watch::End;
 
 /// Soak tests of workloads on Kubernetes.
 #[derive(Debug, Parser)]
@@ -36,7 +40,8 @@ use soak_verdict::Outcome;
     name = "kubectl soak",
     bin_name = "kubectl soak",
     version,
-    after_help = "Exit codes: 0 Passed or done, 1 Failed or something to mend, 2 Inconclusive, 4 an error that left nothing judged or done."
+    after_help = "Exit codes: 0 Passed or done, 1 Failed or something to mend, 2 Inconclusive, 3 Aborted or Error, \
+                  4 an error that left nothing judged or done, 130 left before the end."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -45,6 +50,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Watch(watch::Args),
     List(list::Args),
     Describe(describe::Args),
     Abort(abort::Args),
@@ -59,6 +65,9 @@ enum Command {
 
 /// No outcome at all: neither clap's 2 nor Rust's 1 will do, for a script would read them as one.
 const ERROR: u8 = 4;
+
+/// What shells give for Ctrl-C.
+const LEFT: u8 = 130;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -86,6 +95,7 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<u8> {
     let text = match command {
+        Command::Watch(args) => return watch::run(&args).await.map(ended),
         Command::Lint(args) => {
             let (text, clean) = lint::run(&args)?;
             print(&text)?;
@@ -118,5 +128,16 @@ fn code(outcome: Outcome) -> u8 {
         Outcome::Passed => 0,
         Outcome::Failed => 1,
         Outcome::Inconclusive => 2,
+    }
+}
+
+/// A soak that somebody ended, or that could not be run, is none of the three that were judged; nor is one that goes on.
+fn ended(end: End) -> u8 {
+    match end {
+        End::Outcome(SoakOutcome::Passed) => 0,
+        End::Outcome(SoakOutcome::Failed) => 1,
+        End::Outcome(SoakOutcome::Inconclusive) => 2,
+        End::Outcome(SoakOutcome::Aborted | SoakOutcome::Error) | End::Deleted => 3,
+        End::Left => LEFT,
     }
 }

@@ -142,6 +142,11 @@ pub(crate) fn instant(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
+/// Such as `06:00:00`.
+pub(crate) fn time_of_day(at: Timestamp) -> String {
+    at.strftime("%H:%M:%S").to_string()
+}
+
 /// How far into something an instant lies, such as `1:02:03.250`.
 pub(crate) fn offset(at: Duration) -> String {
     let whole = at.as_secs();

@@ -80,7 +80,12 @@ fn the_version_is_that_of_the_program() {
 
 #[test]
 fn without_a_cluster_the_error_says_so() {
-    for command in [&["list"][..], &["describe", "a"], &["abort", "a"]] {
+    for command in [
+        &["list"][..],
+        &["describe", "a"],
+        &["watch", "a"],
+        &["abort", "a"],
+    ] {
         let args = [command, &["--kubeconfig", "no-such-file"]].concat();
         let ended = ran(&args);
         assert_eq!(ended.code, 4, "{}", ended.stdout);
