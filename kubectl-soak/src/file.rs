@@ -82,7 +82,8 @@ pub(crate) fn criteria(path: &Path) -> anyhow::Result<Vec<Criterion>> {
     Ok(criteria)
 }
 
-fn read(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
+/// A file's name, as people call it, and its content; `-` is standard input.
+pub(crate) fn read(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
     if path == Path::new("-") {
         let mut bytes = Vec::new();
         std::io::stdin()

@@ -1,6 +1,5 @@
 //! `kubectl soak judge`: a verdict on a soak that is over, without a cluster.
 
-use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -8,7 +7,7 @@ use clap::ValueEnum;
 use soak_verdict::{Outcome, Recording, Report};
 
 use crate::fetch::{self, fetch};
-use crate::{file, table};
+use crate::{file, print, table};
 
 /// Judges a recording, or what Prometheus has recorded.
 #[derive(Debug, clap::Args)]
@@ -91,15 +90,5 @@ fn written(report: &Report, format: Format) -> anyhow::Result<String> {
         Format::Json => serde_json::to_string_pretty(report)
             .map(|json| json + "\n")
             .context("failed to write the report as JSON"),
-    }
-}
-
-/// A reader that has seen enough, such as `head`, is no error: the exit code still tells the outcome.
-fn print(text: &str) -> anyhow::Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(error).context("failed to write the report")
-        }
-        _ => Ok(()),
     }
 }

@@ -2,17 +2,37 @@
 //!
 //! Each subcommand is a module; what it came to is told by its exit code as well.
 
+mod abort;
+mod cluster;
+mod completion;
+mod describe;
+mod document;
+mod events;
+#[cfg(test)]
+mod example;
 mod fetch;
 mod file;
 mod incarnations;
 mod instant;
 mod judge;
+mod lint;
+mod list;
+mod plan;
 mod table;
+mod timeline;
+mod version;
+mod watch;
+mod wording;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
+use soak_api::SoakOutcome;
 use soak_verdict::Outcome;
+
+use crate::watch::End;
 
 /// Soak tests of workloads on Kubernetes.
 #[derive(Debug, Parser)]
@@ -20,7 +40,8 @@ use soak_verdict::Outcome;
     name = "kubectl soak",
     bin_name = "kubectl soak",
     version,
-    after_help = "Exit codes: 0 Passed, 1 Failed, 2 Inconclusive, 4 an error that left nothing judged."
+    after_help = "Exit codes: 0 Passed or done, 1 Failed or something to mend, 2 Inconclusive, 3 Aborted or Error, \
+                  4 an error that left nothing judged or done, 130 left before the end."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -29,12 +50,24 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Watch(watch::Args),
+    List(list::Args),
+    Describe(describe::Args),
+    Abort(abort::Args),
+    Lint(lint::Args),
+    Plan(plan::Args),
     /// Judge a soak that is over, from a file or from Prometheus
     Judge(judge::Args),
+    Completion(completion::Args),
+    /// Shows what this program is
+    Version,
 }
 
 /// No outcome at all: neither clap's 2 nor Rust's 1 will do, for a script would read them as one.
 const ERROR: u8 = 4;
+
+/// What shells give for Ctrl-C.
+const LEFT: u8 = 130;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -51,15 +84,42 @@ async fn main() -> ExitCode {
             };
         }
     };
-    let result = match cli.command {
-        Command::Judge(args) => judge::run(args).await,
-    };
-    match result {
-        Ok(outcome) => ExitCode::from(code(outcome)),
+    match run(cli.command).await {
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(ERROR)
         }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<u8> {
+    let text = match command {
+        Command::Watch(args) => return watch::run(&args).await.map(ended),
+        Command::Lint(args) => {
+            let (text, clean) = lint::run(&args)?;
+            print(&text)?;
+            return Ok(u8::from(!clean));
+        }
+        Command::List(args) => list::run(&args).await?,
+        Command::Describe(args) => describe::run(&args).await?,
+        Command::Abort(args) => abort::run(&args).await?,
+        Command::Plan(args) => plan::run(&args)?,
+        Command::Judge(args) => return judge::run(args).await.map(code),
+        Command::Completion(args) => completion::run(&args)?,
+        Command::Version => version::run(),
+    };
+    print(&text)?;
+    Ok(0)
+}
+
+/// A reader that has seen enough, such as `head`, is no error: the exit code still tells the rest.
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(error).context("failed to write to standard output")
+        }
+        _ => Ok(()),
     }
 }
 
@@ -68,5 +128,16 @@ fn code(outcome: Outcome) -> u8 {
         Outcome::Passed => 0,
         Outcome::Failed => 1,
         Outcome::Inconclusive => 2,
+    }
+}
+
+/// A soak that somebody ended, or that could not be run, is none of the three that were judged; nor is one that goes on.
+fn ended(end: End) -> u8 {
+    match end {
+        End::Outcome(SoakOutcome::Passed) => 0,
+        End::Outcome(SoakOutcome::Failed) => 1,
+        End::Outcome(SoakOutcome::Inconclusive) => 2,
+        End::Outcome(SoakOutcome::Aborted | SoakOutcome::Error) | End::Deleted => 3,
+        End::Left => LEFT,
     }
 }

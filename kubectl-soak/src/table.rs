@@ -4,7 +4,7 @@ use soak_verdict::{
     Amount, Footprint, FootprintRow, Interval, Judged, Judgement, Outcome, Report, SeriesGrowth,
 };
 
-const COLUMNS: usize = 100;
+use crate::wording::{COLUMNS, aligned, interval, measure, number, scale, wrapped};
 
 /// A longer name of a criterion has a line of its own, or the columns would not fit.
 const LONGEST_NAME: usize = 20;
@@ -25,7 +25,7 @@ const HEADER: [&str; 6] = [
 pub(crate) fn of(report: &Report) -> String {
     let mut rows = vec![HEADER.map(str::to_owned).to_vec()];
     rows.extend(report.criteria.iter().map(row));
-    let mut lines = wrapped(&headline(report), 0);
+    let mut lines = wrapped(&headline(report), 0, COLUMNS);
     let mut rows = aligned(&rows, 2).into_iter();
     lines.push(String::new());
     lines.extend(rows.next());
@@ -62,7 +62,7 @@ fn footprints(footprints: &[Footprint]) -> Vec<String> {
         lines.push(String::new());
         let remark = "~ not measured: memory is not told apart by these parts, so that the component's bytes are \
                       shared out by tasks.";
-        lines.extend(wrapped(remark, 2));
+        lines.extend(wrapped(remark, 2, COLUMNS));
     }
     lines
 }
@@ -161,7 +161,7 @@ fn is_long(name: &str) -> bool {
 }
 
 fn details(judgement: &Judgement, unit: &str) -> Vec<String> {
-    let mut lines = wrapped(&judgement.sentence, INDENT);
+    let mut lines = wrapped(&judgement.sentence, INDENT, COLUMNS);
     if judgement.samples > 0 {
         let rests = [
             Some(format!(
@@ -179,7 +179,7 @@ fn details(judgement: &Judgement, unit: &str) -> Vec<String> {
         ];
         let rests: Vec<String> = rests.into_iter().flatten().collect();
         let rests = rests.join(" ");
-        lines.extend(wrapped(&rests, INDENT));
+        lines.extend(wrapped(&rests, INDENT, COLUMNS));
     }
     lines.extend(growths("WORST PODS", &judgement.worst_pods, unit));
     lines.extend(growths("BY CONTRIBUTION", &judgement.contributions, unit));
@@ -187,7 +187,7 @@ fn details(judgement: &Judgement, unit: &str) -> Vec<String> {
     if !judgement.excluded.is_empty() {
         lines.push(String::new());
         let left_out = format!("Left out: {}.", judgement.excluded.join("; "));
-        lines.extend(wrapped(&left_out, INDENT));
+        lines.extend(wrapped(&left_out, INDENT, COLUMNS));
     }
     lines
 }
@@ -211,141 +211,4 @@ fn growths(title: &str, growths: &[SeriesGrowth], unit: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     lines.extend(aligned(&rows, INDENT));
     lines
-}
-
-fn interval(interval: Option<Interval>, unit: &str) -> String {
-    interval.map_or_else(
-        || "-".to_owned(),
-        |Interval { low, high }| {
-            if low.to_bits() == high.to_bits() {
-                "exact".to_owned()
-            } else {
-                format!("{} to {}", measure(low, unit), measure(high, unit))
-            }
-        },
-    )
-}
-
-fn measure(value: f64, unit: &str) -> String {
-    match unit {
-        "bytes" => bytes(value),
-        "" => number(value),
-        unit => format!("{} {unit}", number(value)),
-    }
-}
-
-fn bytes(value: f64) -> String {
-    let (size, name) = scale(value);
-    format!("{} {name}", number(value / size))
-}
-
-/// The unit that a number of bytes is told in.
-fn scale(value: f64) -> (f64, &'static str) {
-    const UNITS: [(f64, &str); 3] = [
-        (1_073_741_824.0, "GiB"),
-        (1_048_576.0, "MiB"),
-        (1_024.0, "KiB"),
-    ];
-    let unit = UNITS.iter().find(|(size, _)| value.abs() >= *size);
-    unit.copied().unwrap_or((1.0, "B"))
-}
-
-/// Three digits that count, or all that lie before the point.
-fn number(value: f64) -> String {
-    let size = value.abs();
-    // What is left of nothing when it has been worked out in floating point.
-    if size < 1e-9 {
-        return "0".to_owned();
-    }
-    if !(1e-6..1e15).contains(&size) {
-        return format!("{value:.2e}");
-    }
-    let digits = match size {
-        size if size >= 100.0 => 0,
-        size if size >= 10.0 => 1,
-        size if size >= 1.0 => 2,
-        size if size >= 0.1 => 3,
-        size if size >= 0.01 => 4,
-        size if size >= 0.001 => 5,
-        _ => 8,
-    };
-    let text = format!("{value:.digits$}");
-    if text.contains('.') {
-        let text = text.trim_end_matches('0').trim_end_matches('.');
-        return text.to_owned();
-    }
-    text
-}
-
-/// Rows with their cells below each other.
-fn aligned(rows: &[Vec<String>], indent: usize) -> Vec<String> {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    rows.iter()
-        .map(|row| {
-            let cells = row.iter().zip(&widths);
-            let cells: Vec<String> = cells
-                .map(|(cell, width)| format!("{cell:<width$}"))
-                .collect();
-            format!("{}{}", " ".repeat(indent), cells.join("  "))
-                .trim_end()
-                .to_owned()
-        })
-        .collect()
-}
-
-/// Words in lines of at most [`COLUMNS`]; a percent sign stays with its number.
-fn wrapped(text: &str, indent: usize) -> Vec<String> {
-    let text = text.replace(" %", "\u{a0}%");
-    let mut lines = vec![String::new()];
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
-        let line = lines.last_mut();
-        let fits = line.as_ref().is_some_and(|line| {
-            indent + line.chars().count() + 1 + word.chars().count() <= COLUMNS
-        });
-        match line {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if fits => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    let indent = " ".repeat(indent);
-    lines
-        .into_iter()
-        .map(|line| format!("{indent}{}", line.replace('\u{a0}', " ")))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_as_long_as_they_need_to_be() {
-        let written: Vec<String> = [0.0, 1367.2, 38.123, 2.0, 0.05, 0.00012, -0.4, 1e-7, -1e-12]
-            .map(number)
-            .to_vec();
-        assert_eq!(
-            written,
-            [
-                "0", "1367", "38.1", "2", "0.05", "0.00012", "-0.4", "1.00e-7", "0"
-            ]
-        );
-        assert_eq!(bytes(40.0 * 1_048_576.0), "40 MiB");
-        assert_eq!(bytes(-2_048.0), "-2 KiB");
-    }
-
-    #[test]
-    fn no_line_is_wider_than_the_page() {
-        let lines = wrapped(&"words and ".repeat(40), INDENT);
-        assert!(lines.iter().all(|line| line.chars().count() <= COLUMNS));
-        assert!(lines.len() > 3);
-    }
 }

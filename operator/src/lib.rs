@@ -1,7 +1,7 @@
 //! The soak operator: `SoakTest`s in, verdicts out.
 //!
-//! The story begins in `controller.rs`. Public is what other programs need: the start of the operator, and the client
-//! of Prometheus.
+//! The story begins in `controller.rs`. Public is what other programs need: the start of the operator, the client of
+//! Prometheus, and what can be told of a soak before it begins.
 
 mod act;
 mod chaos;
@@ -22,6 +22,7 @@ mod outside;
 pub mod prometheus;
 mod reasons;
 mod record;
+pub mod rehearsal;
 mod runtime;
 mod server;
 #[cfg(test)]

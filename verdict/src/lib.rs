@@ -42,7 +42,7 @@ mod soak_length;
 mod student;
 mod threshold;
 mod trend;
-mod wording;
+pub mod wording;
 
 #[cfg(test)]
 mod coverage;

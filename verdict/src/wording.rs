@@ -92,8 +92,8 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
-/// Such as `45s`, `5m`, `1h 30m` or `2d 4h`.
-pub(crate) fn seconds(value: f64) -> String {
+/// A length of time in seconds, such as `45s`, `5m`, `1h 30m` or `2d 4h`: two parts at most.
+pub fn seconds(value: f64) -> String {
     const UNITS: [(f64, &str); 4] = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "m"), (1.0, "s")];
     let whole = value.round();
     for (index, (size, name)) in UNITS.iter().enumerate() {

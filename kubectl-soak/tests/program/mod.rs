@@ -10,10 +10,15 @@ pub struct Ended {
     pub stderr: String,
 }
 
-/// `kubectl soak judge` in the directory of [`file`], with something on standard input.
+/// `kubectl soak judge`, see [`run`].
+#[allow(dead_code, reason = "not every test judges")]
 pub fn judge(args: &[&str], stdin: &[u8]) -> Ended {
+    run(&[&["judge"], args].concat(), stdin)
+}
+
+/// `kubectl soak` in the directory of [`file`], with something on standard input.
+pub fn run(args: &[&str], stdin: &[u8]) -> Ended {
     let mut child = Command::new(env!("CARGO_BIN_EXE_kubectl-soak"))
-        .arg("judge")
         .args(args)
         .current_dir(env!("CARGO_TARGET_TMPDIR"))
         // A proxy of the machine's would not find a server of the test's.

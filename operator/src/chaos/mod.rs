@@ -13,7 +13,7 @@ mod scale;
 use std::collections::BTreeSet;
 
 use soak_api::{
-    ChaosKind, CrashEndpoint, Leader, PendingIntent, Plan, PlannedEvent, SoakTest, Span,
+    ChaosKind, CrashEndpoint, Guard, Leader, PendingIntent, Plan, PlannedEvent, SoakTest, Span,
 };
 
 pub(crate) use leader_kill::find as find_leader;
@@ -132,12 +132,17 @@ pub(crate) fn deed(test: &SoakTest, plan: &Plan, planned: &PlannedEvent) -> Opti
     let kind = plan.kind(planned)?;
     let chaos = test.spec.chaos.as_ref()?;
     let replicas = workload::replicas(&test.spec.workload, kind.component());
-    let least = u64::from(replicas) * u64::from(chaos.guard.min_ready_percent);
     event(kind).deed(&Place {
         draw: planned.draw,
         planned: replicas,
-        least: u32::try_from(least.div_ceil(100)).unwrap_or(u32::MAX),
+        least: least_ready(&chaos.guard, replicas),
     })
+}
+
+/// How many of so many planned pods of a component have to be ready whatever happens.
+pub(crate) fn least_ready(guard: &Guard, planned: u32) -> u32 {
+    let least = u64::from(planned) * u64::from(guard.min_ready_percent);
+    u32::try_from(least.div_ceil(100)).unwrap_or(u32::MAX)
 }
 
 /// The same of the event of that index; `None` where there is none.

@@ -25,7 +25,7 @@ pub(crate) const AHEAD: SignedDuration = SignedDuration::from_secs(2);
 pub(crate) const LATEST: SignedDuration = SignedDuration::from_secs(10);
 
 /// How many events a component may be recovering from at once, where they may overlap.
-const MOST_AT_ONCE: usize = 8;
+pub(crate) const MOST_AT_ONCE: usize = 8;
 
 /// Counts the plan as the window begins.
 pub(super) fn start(draft: &mut Draft<'_>) {
@@ -313,8 +313,8 @@ impl Due<'_> {
         if serving.is_empty() {
             return Err(reason::NO_CANDIDATE);
         }
-        let too_few = (serving.len() - 1) * 100
-            < draft.desired(component) * usize::from(guard.min_ready_percent);
+        let least_ready = chaos::least_ready(guard, draft.planned(component));
+        let too_few = serving.len() - 1 < least_ready as usize;
         if too_few && !Mutant::IgnoresTheGuard.is_on() {
             return Err(reason::TOO_FEW_READY);
         }

@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use soak_api::{Evidence, PendingIntent, Phase, SoakTest, SoakTestStatus};
 
 pub(crate) use aftermath::{Answer, resolve, undone};
-pub(crate) use chaos::{LATEST, due};
+pub(crate) use chaos::{LATEST, MOST_AT_ONCE, due};
 pub(crate) use health::describe as describe_breach;
 pub(crate) use lifecycle::LAST_CALL;
 

@@ -19,7 +19,7 @@ use crate::reasons::breach;
 const COVERED: f64 = 0.9;
 
 /// The share of the planned events that have to be proven.
-const PROVEN: f64 = 0.8;
+pub(crate) const PROVEN: f64 = 0.8;
 
 /// Nothing may happen to the workload that chaos did not do; a node that was lost, or an event that was done after it had been
 /// given up, proves nothing either way.

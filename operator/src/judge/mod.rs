@@ -19,11 +19,13 @@ use soak_api::verdict::{self, Criterion, Footprint, Judgement, Outcome, SeriesGr
 use soak_api::{Chart, CriterionResult, FailedFast, GrowthRow, SoakTest};
 
 use self::charts::Measurements;
+pub(crate) use self::evidence::PROVEN;
 #[cfg(test)]
 pub(crate) use self::look::Look;
 pub(crate) use self::look::{Looking, look};
 use self::series::Observation;
 use self::signals::Signals;
+pub(crate) use self::signals::no_counter;
 use crate::context::Context;
 use crate::journal::Journal;
 use crate::prometheus::Prometheus;

@@ -62,11 +62,7 @@ impl<'a> Signals<'a> {
             }
             Source::Counter(query) => match Selector::of(query) {
                 Some(selector) => of_counter(test, selector, observation, prometheus).await?,
-                None => {
-                    return Ok(Err(format!(
-                        "`{query}` is no plain selector of a counter: leave nothing but its name and matchers, such as `soak_sim_messages_lost_total`."
-                    )));
-                }
+                None => return Ok(Err(no_counter(query))),
             },
             Source::Query(query) => of_query(test, query, observation, prometheus).await?,
             Source::Events => observation.run(test),
@@ -124,6 +120,13 @@ impl<'a> Signals<'a> {
         };
         Ok(asked.run(answer, observation, test))
     }
+}
+
+/// What is said of a query that is to be a counter and is an expression.
+pub(crate) fn no_counter(query: &str) -> String {
+    format!(
+        "`{query}` is no plain selector of a counter: leave nothing but its name and matchers, such as `soak_sim_messages_lost_total`."
+    )
 }
 
 fn loaded(run: &Run, load: &Run) -> Run {

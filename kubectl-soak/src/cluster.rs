@@ -1,0 +1,225 @@
+//! The cluster that kubectl would talk to, and its errors in plain words.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow, bail};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use soak_api::SoakTest;
+
+/// Which cluster, and which namespace of it: the flags of kubectl.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[group(skip)]
+pub(crate) struct Args {
+    /// The namespace; that of the context where left out
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+
+    /// The context of the kubeconfig; the current one where left out
+    #[arg(long, value_name = "CONTEXT")]
+    pub(crate) context: Option<String>,
+
+    /// The kubeconfig; KUBECONFIG or ~/.kube/config where left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+}
+
+/// A cluster within reach.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+    /// What a command that is told to people has to repeat, such as ` -n soak`.
+    pub(crate) flags: String,
+}
+
+impl Args {
+    /// Reads the kubeconfig; nothing is asked yet.
+    pub(crate) async fn open(&self) -> anyhow::Result<Cluster> {
+        self.open_for(None).await
+    }
+
+    /// The same for an object that names its namespace.
+    pub(crate) async fn open_for(&self, own: Option<&str>) -> anyhow::Result<Cluster> {
+        if let (Some(own), Some(asked)) = (own, &self.namespace)
+            && own != asked
+        {
+            bail!("the object is for namespace {own}, and -n says {asked}: leave out one of them");
+        }
+        let config = self
+            .config()
+            .await
+            .context("failed to find out which cluster to talk to")?;
+        let namespace = own
+            .map(str::to_owned)
+            .or_else(|| self.namespace.clone())
+            .unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config).context("failed to set up a client")?;
+        Ok(Cluster {
+            client,
+            flags: self.flags(&namespace),
+            namespace,
+        })
+    }
+
+    async fn config(&self) -> anyhow::Result<Config> {
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        Ok(match &self.kubeconfig {
+            Some(path) => {
+                let kubeconfig = Kubeconfig::read_from(path)?;
+                Config::from_custom_kubeconfig(kubeconfig, &options).await?
+            }
+            None if self.context.is_some() => Config::from_kubeconfig(&options).await?,
+            None => Config::infer().await?,
+        })
+    }
+
+    fn flags(&self, namespace: &str) -> String {
+        let context = self.context.iter().map(|name| format!(" --context {name}"));
+        let kubeconfig = self.kubeconfig.iter();
+        let kubeconfig = kubeconfig.map(|path| format!(" --kubeconfig {}", path.display()));
+        let flags: String = context.chain(kubeconfig).collect();
+        format!(" -n {namespace}{flags}")
+    }
+}
+
+impl Cluster {
+    /// The SoakTests of the namespace.
+    pub(crate) fn soak_tests(&self) -> Api<SoakTest> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The SoakTest of that name.
+    pub(crate) async fn soak_test(&self, name: &str) -> anyhow::Result<SoakTest> {
+        let found = self.soak_tests().get_opt(name).await;
+        found.map_err(explained)?.ok_or_else(|| {
+            anyhow!(
+                "there is no soaktest {name} in namespace {}",
+                self.namespace
+            )
+        })
+    }
+}
+
+/// What went wrong between us and the API server, and what to do about it.
+pub(crate) fn explained(error: kube::Error) -> anyhow::Error {
+    match error {
+        // Of what is not there the server names the object, of a kind that it does not know it does not.
+        kube::Error::Api(status)
+            if status.code == 404 && status.message.contains("page not found") =>
+        {
+            anyhow!(
+                "the cluster does not know SoakTests: install the operator, or at least its API with kubectl apply -f crds/"
+            )
+        }
+        kube::Error::Api(status) => anyhow!("the API server says: {}", status.message),
+        error => anyhow::Error::from(error).context("failed to ask the API server"),
+    }
+}
+
+/// An API server that answers what it is told to.
+#[cfg(test)]
+pub(crate) mod fake {
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+
+    use http::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use serde::Serialize;
+    use serde_json::{Value, json};
+
+    use super::Cluster;
+
+    /// An answer to one request.
+    pub(crate) struct Answer(u16, Value);
+
+    impl Answer {
+        pub(crate) fn object(object: &impl Serialize) -> Self {
+            Self(200, serde_json::to_value(object).expect("JSON"))
+        }
+
+        pub(crate) fn not_found() -> Self {
+            let message = "soaktests.soak-operator.io \"leaking\" not found";
+            let status =
+                json!({"status": "Failure", "reason": "NotFound", "code": 404, "message": message});
+            Self(404, status)
+        }
+    }
+
+    /// What was asked: method and path, and the body.
+    pub(crate) type Asked = Arc<Mutex<Vec<(String, Value)>>>;
+
+    /// A cluster that gives these answers in turn, and what it will have been asked.
+    pub(crate) fn fake(answers: Vec<Answer>) -> (Cluster, Asked) {
+        let answers = Arc::new(Mutex::new(answers.into_iter()));
+        let asked = Asked::default();
+        let seen = asked.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let (answers, seen) = (answers.clone(), seen.clone());
+            async move {
+                let call = format!("{} {}", request.method(), request.uri());
+                let body = request.into_body().collect_bytes().await.expect("a body");
+                let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+                seen.lock().expect("no panic").push((call, body));
+                let answer = answers.lock().expect("no panic").next();
+                let Answer(code, body) = answer.expect("no further request");
+                let body = Body::from(body.to_string().into_bytes());
+                let response = Response::builder().status(code).body(body);
+                Ok::<_, Infallible>(response.expect("a response"))
+            }
+        });
+        let cluster = Cluster {
+            client: Client::new(service, "soak"),
+            namespace: "soak".to_owned(),
+            flags: " -n soak".to_owned(),
+        };
+        (cluster, asked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_object_for_another_namespace_is_refused() {
+        let args = Args {
+            namespace: Some("soak".to_owned()),
+            ..Args::default()
+        };
+        let problem = args
+            .open_for(Some("other"))
+            .await
+            .err()
+            .expect("two namespaces");
+        assert!(problem.to_string().contains("-n says soak"), "{problem}");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_told_with_its_namespace() {
+        let (cluster, _) = fake::fake(vec![fake::Answer::not_found()]);
+        let problem = cluster.soak_test("leaking").await.expect_err("not there");
+        assert_eq!(
+            problem.to_string(),
+            "there is no soaktest leaking in namespace soak"
+        );
+    }
+
+    #[test]
+    fn the_flags_that_led_to_a_cluster_lead_there_again() {
+        let args = Args {
+            namespace: None,
+            context: Some("prod".to_owned()),
+            kubeconfig: Some("k.yaml".into()),
+        };
+        assert_eq!(
+            args.flags("soak"),
+            " -n soak --context prod --kubeconfig k.yaml"
+        );
+        assert_eq!(Args::default().flags("default"), " -n default");
+    }
+}

@@ -1,0 +1,315 @@
+//! YAML files in which every field knows its line.
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::{anyhow, bail};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+use serde_saphyr::Spanned;
+use soak_api::SoakTest;
+
+use crate::file;
+
+/// Where something stands in a file, both from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) line: u64,
+    pub(crate) column: u64,
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) at: Place,
+    pub(crate) content: Content,
+}
+
+/// What a node holds.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    /// Neither a list nor an object.
+    Scalar(Value),
+    List(Vec<Node>),
+    /// In the order of the file; each key knows its place as well.
+    Object(Vec<(String, Place, Node)>),
+}
+
+/// A YAML file as a whole.
+#[derive(Debug)]
+pub(crate) struct File {
+    /// As people call it.
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+/// Why a text is not YAML, and where.
+#[derive(Debug)]
+pub(crate) struct Malformed {
+    pub(crate) at: Place,
+    pub(crate) problem: String,
+}
+
+/// Reads a file; `-` is standard input.
+pub(crate) fn read(path: &Path) -> anyhow::Result<File> {
+    let (name, bytes) = file::read(path)?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(File { name, text }),
+        Err(_) => bail!("failed to read {name}: it is not text in UTF-8"),
+    }
+}
+
+/// The SoakTests of a file, each as the operator reads it. Objects of other kinds are passed over.
+pub(crate) fn soak_tests(path: &Path) -> anyhow::Result<Vec<SoakTest>> {
+    let File { name, text } = read(path)?;
+    let documents = documents(&text).map_err(|Malformed { at, problem }| {
+        anyhow!("failed to read {name}: line {}: {problem}", at.line)
+    })?;
+    let mut tests = Vec::new();
+    for document in documents.iter().filter(|one| is_soak_test(one)) {
+        let test = serde_path_to_error::deserialize(document.to_json()).map_err(|error| {
+            let path = error.path().to_string();
+            let line = document.place_of(&path).line;
+            anyhow!(
+                "failed to read {name}: line {line}: {path}: {}; kubectl soak lint tells all that is wrong with it",
+                error.inner()
+            )
+        })?;
+        tests.push(test);
+    }
+    if tests.is_empty() {
+        bail!("failed to read {name}: there is no SoakTest in it");
+    }
+    Ok(tests)
+}
+
+/// Whether it says that it is a SoakTest.
+pub(crate) fn is_soak_test(document: &Node) -> bool {
+    document.field("kind").and_then(Node::as_str) == Some("SoakTest")
+}
+
+/// The documents of a text but for those that are empty.
+pub(crate) fn documents(text: &str) -> Result<Vec<Node>, Malformed> {
+    let nodes: Vec<Node> = serde_saphyr::from_multiple(text).map_err(|error| malformed(&error))?;
+    let empty = |node: &Node| matches!(node.content, Content::Scalar(Value::Null));
+    Ok(nodes.into_iter().filter(|node| !empty(node)).collect())
+}
+
+fn malformed(error: &serde_saphyr::Error) -> Malformed {
+    let at = error.location().map_or(START, |at| Place {
+        line: at.line(),
+        column: at.column(),
+    });
+    let problem = error.without_snippet().to_string();
+    let problem = problem.lines().next().unwrap_or_default();
+    let problem = problem.trim_start_matches("error: ");
+    // What a programmer could do about it is of no use here.
+    let problem = problem
+        .split(", set DuplicateKeyPolicy")
+        .next()
+        .unwrap_or_default();
+    // The place is told beside it.
+    let problem = problem
+        .rsplit_once(" at line ")
+        .map_or(problem, |(bare, _)| bare);
+    Malformed {
+        at,
+        problem: problem.to_owned(),
+    }
+}
+
+const START: Place = Place { line: 1, column: 1 };
+
+impl Node {
+    /// The value of a field of an object.
+    pub(crate) fn field(&self, name: &str) -> Option<&Node> {
+        match &self.content {
+            Content::Object(fields) => fields
+                .iter()
+                .find_map(|(key, _, value)| (key == name).then_some(value)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match &self.content {
+            Content::Scalar(Value::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Where the field of that path stands, such as `spec.criteria[2].growth`; of what is not there, the innermost part
+    /// that is. A field's place is that of its name.
+    pub(crate) fn place_of(&self, path: &str) -> Place {
+        let (mut node, mut at) = (self, self.at);
+        for part in path.split(['.', '[']).filter(|part| !part.is_empty()) {
+            let next = match &node.content {
+                Content::Object(fields) => fields
+                    .iter()
+                    .find(|(key, ..)| key == part)
+                    .map(|(_, place, value)| (*place, value)),
+                Content::List(items) => part
+                    .strip_suffix(']')
+                    .and_then(|index| items.get(index.parse::<usize>().ok()?))
+                    .map(|item| (item.at, item)),
+                Content::Scalar(_) => None,
+            };
+            let Some((place, value)) = next else { break };
+            (node, at) = (value, place);
+        }
+        at
+    }
+
+    /// The same without places.
+    pub(crate) fn to_json(&self) -> Value {
+        match &self.content {
+            Content::Scalar(value) => value.clone(),
+            Content::List(items) => items.iter().map(Self::to_json).collect(),
+            Content::Object(fields) => {
+                let fields = fields.iter();
+                let fields = fields.map(|(key, _, value)| (key.clone(), value.to_json()));
+                Value::Object(fields.collect::<Map<_, _>>())
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<Content>::deserialize(deserializer)?;
+        Ok(Self {
+            at: place(&spanned),
+            content: spanned.value,
+        })
+    }
+}
+
+fn place<T>(spanned: &Spanned<T>) -> Place {
+    Place {
+        line: spanned.referenced.line(),
+        column: spanned.referenced.column(),
+    }
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyContent)
+    }
+}
+
+struct AnyContent;
+
+impl<'de> Visitor<'de> for AnyContent {
+    type Value = Content;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("YAML")
+    }
+
+    fn visit_unit<E>(self) -> Result<Content, E> {
+        Ok(Content::Scalar(Value::Null))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Content, E> {
+        Ok(Content::Scalar(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Content, E> {
+        Ok(Content::Scalar(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Content, E> {
+        Ok(Content::Scalar(value.into()))
+    }
+
+    // JSON has no number for what is not finite: as text it is of the wrong type wherever a number is due.
+    fn visit_f64<E>(self, value: f64) -> Result<Content, E> {
+        let number = Number::from_f64(value).map(Value::Number);
+        Ok(Content::Scalar(
+            number.unwrap_or_else(|| value.to_string().into()),
+        ))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Content, E> {
+        Ok(Content::Scalar(value.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Content, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Content::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Content, A::Error> {
+        let mut fields = Vec::new();
+        while let Some((key, value)) = entries.next_entry::<Spanned<String>, Node>()? {
+            let at = place(&key);
+            fields.push((key.value, at, value));
+        }
+        Ok(Content::Object(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: &str = "\
+kind: SoakTest
+spec:
+  criteria:
+    - name: a
+      growth: {signal: Tasks,
+               maxPercent: 5.5}
+    - name: b
+---
+# nothing
+---
+kind: Namespace
+metadata: {name: ~, labels: {on: true, port: 8080}}
+";
+
+    #[test]
+    fn each_field_knows_its_line_and_column() {
+        let documents = documents(TWO).expect("YAML");
+        assert_eq!(documents.len(), 2, "one of three is empty");
+        let at = |path: &str| {
+            let at = documents[0].place_of(path);
+            (at.line, at.column)
+        };
+        assert_eq!(at("spec.criteria"), (3, 3));
+        assert_eq!(at("spec.criteria[1]"), (7, 7));
+        assert_eq!(at("spec.criteria[0].growth.maxPercent"), (6, 16));
+        assert_eq!(at("spec.criteria[0].growth.query"), (5, 7));
+        assert_eq!(at("metadata.name"), (1, 1));
+        assert_eq!(documents[1].place_of("metadata.labels").line, 12);
+    }
+
+    #[test]
+    fn scalars_keep_their_types() {
+        let documents = documents(TWO).expect("YAML");
+        assert_eq!(
+            documents[1].to_json()["metadata"],
+            serde_json::json!({"name": null, "labels": {"on": true, "port": 8080}})
+        );
+        assert_eq!(
+            documents[0].to_json()["spec"]["criteria"][0]["growth"]["maxPercent"],
+            serde_json::json!(5.5)
+        );
+    }
+
+    #[test]
+    fn what_is_no_yaml_says_where_it_stops_being_it() {
+        for (text, line, problem) in [
+            ("a: 1\nb: [1, 2\nc: 3\n", 3, ""),
+            ("a: 1\nb: 2\na: 3\n", 3, "duplicate"),
+            ("a:\n\t- b\n", 2, "tab"),
+        ] {
+            let error = documents(text).expect_err(text);
+            assert_eq!(error.at.line, line, "{}", error.problem);
+            assert!(error.problem.contains(problem), "{}", error.problem);
+        }
+    }
+}
