@@ -112,7 +112,7 @@ if [ $# -gt 0 ]; then
   wait "${lanes[@]}"
 else
   lane lifecycle
-  lane admission examples chart faults deletion events
+  lane admission examples dashboards chart faults deletion events
   wait "${lanes[@]}"
   # Nobody else may need the operator while it may not do its work, or is killed.
   lane permissions operator_kill

@@ -23,15 +23,15 @@ use soak_e2e::{
 };
 
 /// Takes these verbs away, and the answer is the role as it was.
-async fn take(roles: &Api<ClusterRole>, name: &str, lost: &[(&str, &str)]) -> ClusterRole {
+async fn take(roles: &Api<ClusterRole>, name: &str, taken: &[(&str, &str)]) -> ClusterRole {
     let before = roles.get(name).await.unwrap();
     let mut less = before.clone();
     for rule in less.rules.iter_mut().flatten() {
         let resources = rule.resources.clone().unwrap_or_default();
         rule.verbs.retain(|verb| {
-            !lost
+            !taken
                 .iter()
-                .any(|(lost, of)| verb == lost && resources.iter().any(|one| one == of))
+                .any(|(taken, of)| verb == taken && resources.iter().any(|one| one == of))
         });
     }
     assert_ne!(less.rules, before.rules, "nothing was taken away");
@@ -70,12 +70,12 @@ async fn without_permission_to_delete_events_are_refused_by_name_and_the_soak_st
     .await;
 
     let roles: Api<ClusterRole> = Api::all(client.clone());
-    let lost = [
+    let taken = [
         ("delete", "pods"),
         ("delete", "deployments"),
         ("delete", "services"),
     ];
-    let before = take(&roles, &operator.name, &lost).await;
+    let before = take(&roles, &operator.name, &taken).await;
     let hindered = AssertUnwindSafe(async {
         let refused = |status: &SoakTestStatus| {
             let last = status.chaos.recent.last();

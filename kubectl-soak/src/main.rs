@@ -84,7 +84,7 @@ async fn main() -> ExitCode {
             };
         }
     };
-    match run(cli.command).await {
+    match Box::pin(run(cli.command)).await {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("error: {error:#}");

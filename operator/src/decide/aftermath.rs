@@ -44,7 +44,7 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
         return;
     }
     if draft.held().is_some() {
-        release(draft, intent);
+        release(draft, &intent);
         return;
     }
     let Some(deed) = draft.deed(intent.index) else {
@@ -121,12 +121,12 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
 }
 
 /// Does what was held until now, or gives it up.
-fn release(draft: &mut Draft<'_>, intent: PendingIntent) {
-    match chaos::released(draft, &intent) {
+fn release(draft: &mut Draft<'_>, intent: &PendingIntent) {
+    match chaos::released(draft, intent) {
         Ok(effect) => draft.decision.effect = effect,
         Err(why) => {
             draft.status().chaos.pending = None;
-            let mut record = record_of(&intent);
+            let mut record = record_of(intent);
             why.clone_into(&mut record.reason);
             let note = format!("event {} was given up: {why}", intent.index);
             draft.announce_about(why, true, "ChaosSkipped", note);

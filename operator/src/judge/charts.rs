@@ -116,8 +116,8 @@ fn draw(chart: &mut Chart, mut lines: Vec<Whole>, points: usize, origin: f64) ->
     let total: usize = lines.iter().map(|whole| whole.samples.len()).sum();
     let spare = points.saturating_sub(shown * LEAST);
     for Whole { mut line, samples } in lines {
-        let share = LEAST + spare * samples.len() / total.max(1);
-        for Sample { t, v } in thinned(&samples, share) {
+        let most = LEAST + spare * samples.len() / total.max(1);
+        for Sample { t, v } in thinned(&samples, most) {
             line.seconds.push(((t - origin) * 10.0).round() / 10.0);
             line.values.push(short(v));
         }

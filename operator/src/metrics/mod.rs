@@ -262,7 +262,7 @@ mod tests {
         metrics.queried(took, false);
         metrics.chaos("podKill", &Answer::Accepted);
         metrics.leads(true);
-        let test = |status: serde_json::Value| -> SoakTest {
+        let in_status = |status: serde_json::Value| -> SoakTest {
             let mut test = soaks::testing::soak("one", status.clone());
             test.metadata.uid = Some(status["phase"].to_string());
             test
@@ -272,11 +272,11 @@ mod tests {
             "plannedAt": "2026-01-01T00:00:00Z", "injectedAt": "2026-01-01T00:00:00Z",
             "recoveredAt": "2026-01-01T00:00:04Z",
         });
-        let running = test(json!({
+        let running = in_status(json!({
             "phase": "Soaking", "chaos": {"recent": [event]},
             "estimates": [{"criterion": "tasks", "component": "worker", "estimate": 1.0, "limit": 5.0, "unit": "%"}],
         }));
-        let over = test(json!({"phase": "Completed", "outcome": "Passed"}));
+        let over = in_status(json!({"phase": "Completed", "outcome": "Passed"}));
         metrics.shows(&running);
         metrics.shows(&over);
         metrics.transition(&running, &over);
