@@ -29,6 +29,8 @@ threads() {
 }
 
 build() {
+  # What one of the files runs as a program of its own.
+  cargo build --locked --package kubectl-soak
   cargo test --locked --package soak-e2e --no-run --message-format json-render-diagnostics |
     jq --raw-output 'select(.reason == "compiler-artifact" and .profile.test and .executable != null)
       | "\(.target.name) \(.executable)"' > "$results/binaries"
@@ -112,7 +114,7 @@ if [ $# -gt 0 ]; then
   wait "${lanes[@]}"
 else
   lane lifecycle
-  lane admission examples dashboards chart faults deletion events
+  lane admission examples dashboards plugin chart faults deletion events
   wait "${lanes[@]}"
   # Nobody else may need the operator while it may not do its work, or is killed.
   lane permissions operator_kill

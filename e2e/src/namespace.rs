@@ -79,6 +79,11 @@ impl Namespace {
         }
         Soak::new(self, &name)
     }
+
+    /// The `SoakTest` of that name, which somebody else has created here.
+    pub fn existing(&self, name: &str) -> Soak {
+        Soak::new(self, name)
+    }
 }
 
 impl Drop for Namespace {

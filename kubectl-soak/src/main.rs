@@ -18,6 +18,8 @@ mod judge;
 mod lint;
 mod list;
 mod plan;
+mod refused;
+mod run;
 mod table;
 mod timeline;
 mod version;
@@ -50,6 +52,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Args),
     Watch(watch::Args),
     List(list::Args),
     Describe(describe::Args),
@@ -95,6 +98,7 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<u8> {
     let text = match command {
+        Command::Run(args) => return run::run(&args).await.map(|end| end.map_or(0, ended)),
         Command::Watch(args) => return watch::run(&args).await.map(ended),
         Command::Lint(args) => {
             let (text, clean) = lint::run(&args)?;

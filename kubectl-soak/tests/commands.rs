@@ -84,6 +84,7 @@ fn without_a_cluster_the_error_says_so() {
         &["list"][..],
         &["describe", "a"],
         &["watch", "a"],
+        &["run", "-f", LEAKING],
         &["abort", "a"],
     ] {
         let args = [command, &["--kubeconfig", "no-such-file"]].concat();

@@ -139,7 +139,8 @@ impl Collector for Soaks {
         )?;
         let named = |soak: &Soak| {
             vec![
-                ("namespace", soak.namespace.clone()),
+                // Not `namespace`: that is where the operator is, to whoever scrapes it.
+                ("soaktest_namespace", soak.namespace.clone()),
                 ("soaktest", soak.name.clone()),
             ]
         };
@@ -256,7 +257,8 @@ mod tests {
         let told = text(&soaks);
         assert!(told.contains("soaks{phase=\"Soaking\"} 1"), "{told}");
         assert!(told.contains("soaks{phase=\"Completed\"} 1"), "{told}");
-        let outcome = "soaktest_outcome{namespace=\"soak\",soaktest=\"two\",outcome=\"Failed\"} 1";
+        let outcome =
+            "soaktest_outcome{soaktest_namespace=\"soak\",soaktest=\"two\",outcome=\"Failed\"} 1";
         assert!(told.contains(outcome), "{told}");
         soaks.forgets("two");
         assert!(!text(&soaks).contains("two"));
@@ -285,7 +287,7 @@ mod tests {
         let soaks = Soaks::default();
         soaks.shows(&soak("one", status("Soaking")));
         let told = text(&soaks);
-        let labels = "namespace=\"soak\",soaktest=\"one\"";
+        let labels = "soaktest_namespace=\"soak\",soaktest=\"one\"";
         for line in [
             format!("soaktest_chaos{{{labels},events=\"injected\"}} 2"),
             format!(
