@@ -7,6 +7,7 @@ mod file;
 mod incarnations;
 mod instant;
 mod judge;
+mod report;
 mod table;
 
 use std::process::ExitCode;
@@ -31,6 +32,8 @@ struct Cli {
 enum Command {
     /// Judge a soak that is over, from a file or from Prometheus
     Judge(judge::Args),
+    /// Make a report of a soak that has ended: a page, or what CI and pull requests show
+    Report(report::Args),
 }
 
 /// No outcome at all: neither clap's 2 nor Rust's 1 will do, for a script would read them as one.
@@ -52,10 +55,12 @@ async fn main() -> ExitCode {
         }
     };
     let result = match cli.command {
-        Command::Judge(args) => judge::run(args).await,
+        Command::Judge(args) => judge::run(args).await.map(code),
+        // It tells of an outcome, and is none.
+        Command::Report(args) => report::run(args).await.map(|()| 0),
     };
     match result {
-        Ok(outcome) => ExitCode::from(code(outcome)),
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(ERROR)

@@ -226,7 +226,8 @@ fn interval(interval: Option<Interval>, unit: &str) -> String {
     )
 }
 
-fn measure(value: f64, unit: &str) -> String {
+/// A value in a unit of a judgement.
+pub(crate) fn measure(value: f64, unit: &str) -> String {
     match unit {
         "bytes" => bytes(value),
         "" => number(value),
@@ -240,7 +241,7 @@ fn bytes(value: f64) -> String {
 }
 
 /// The unit that a number of bytes is told in.
-fn scale(value: f64) -> (f64, &'static str) {
+pub(crate) fn scale(value: f64) -> (f64, &'static str) {
     const UNITS: [(f64, &str); 3] = [
         (1_073_741_824.0, "GiB"),
         (1_048_576.0, "MiB"),
@@ -251,7 +252,7 @@ fn scale(value: f64) -> (f64, &'static str) {
 }
 
 /// Three digits that count, or all that lie before the point.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
     // What is left of nothing when it has been worked out in floating point.
     if size < 1e-9 {
