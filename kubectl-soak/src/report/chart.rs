@@ -22,6 +22,7 @@ enum Layer {
     Aside,
     Grid,
     Mark,
+    Fringe,
     Incarnation,
     Worst,
     Band,
@@ -31,10 +32,11 @@ enum Layer {
 }
 
 impl Layer {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Aside,
         Self::Grid,
         Self::Mark,
+        Self::Fringe,
         Self::Incarnation,
         Self::Worst,
         Self::Band,
@@ -48,6 +50,7 @@ impl Layer {
             Self::Aside => "aside",
             Self::Grid => "grid",
             Self::Mark => "mark",
+            Self::Fringe => "fringe",
             Self::Incarnation => "line",
             Self::Worst => "worst",
             Self::Band => "band",
@@ -286,13 +289,13 @@ fn marks(view: &View<'_>, drawing: &mut Drawing) {
     let struck: Vec<f64> = struck
         .filter(|at| *at >= drawing.x.0 && *at <= drawing.x.1)
         .collect();
-    let share = if struck.len() <= MOST_MARKS {
-        1.0
+    let (layer, share) = if struck.len() <= MOST_MARKS {
+        (Layer::Mark, 1.0)
     } else {
-        0.04
+        (Layer::Fringe, 0.04)
     };
     for at in struck {
-        drawing.upright(Layer::Mark, at, share);
+        drawing.upright(layer, at, share);
     }
 }
 

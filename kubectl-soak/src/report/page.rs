@@ -37,7 +37,7 @@ pub(crate) fn of(view: &View<'_>) -> anyhow::Result<String> {
             }
             body {
                 @for (place, panel) in panels.iter().enumerate() {
-                    (chart::lines(panel, &format!("lines-{place}")))
+                    @if panel.has_something() { (chart::lines(panel, &format!("lines-{place}"))) }
                 }
                 header.(class(view.outcome())) {
                     p.soak { "Soak " b { (view.name()) } }
@@ -117,8 +117,7 @@ fn footprints(view: &View<'_>) -> Markup {
 }
 
 fn footprint_row(row: &FootprintRow, class: &str) -> Markup {
-    let about = if row.shared_out { "~" } else { "" };
-    let cell = |amount: Option<Amount>, unit: &str| {
+    let cell = |amount: Option<Amount>, unit: &str, about: &str| {
         html! {
             td.n {
                 @match amount {
@@ -131,12 +130,13 @@ fn footprint_row(row: &FootprintRow, class: &str) -> Markup {
             }
         }
     };
+    let about = if row.shared_out { "~" } else { "" };
     html! {
         tr class=(class) {
             td { (row.name) }
-            (cell(Some(row.tasks), ""))
-            (cell(row.bytes, "bytes"))
-            (cell(row.bytes_per_task, "bytes"))
+            (cell(Some(row.tasks), "", ""))
+            (cell(row.bytes, "bytes", about))
+            (cell(row.bytes_per_task, "bytes", about))
         }
     }
 }

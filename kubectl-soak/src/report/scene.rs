@@ -25,6 +25,19 @@ pub(crate) struct Panel<'e> {
     pub(crate) y: (f64, f64),
 }
 
+impl Panel<'_> {
+    /// Its lines never left 0, as those of a counter that counted nothing.
+    pub(crate) fn is_still(&self) -> bool {
+        let mut values = self.lines.iter().flat_map(|line| &line.values);
+        !self.lines.is_empty() && values.all(|value| *value == 0.0)
+    }
+
+    /// There is something to draw.
+    pub(crate) fn has_something(&self) -> bool {
+        !self.lines.is_empty() && !self.is_still()
+    }
+}
+
 /// What one criterion adds to the lines.
 #[derive(Default)]
 pub(crate) struct Overlay<'e> {

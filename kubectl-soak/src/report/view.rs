@@ -10,7 +10,7 @@ use soak_api::{
     SoakTestStatus,
 };
 
-use crate::table::{measure, number, scale};
+use crate::table::{measure, number};
 
 /// Evidence that has a status, seen as a report sees it.
 pub(crate) struct View<'e> {
@@ -209,18 +209,19 @@ pub(crate) fn told(value: Option<f64>, unit: &str) -> String {
     value.map_or_else(|| "–".to_owned(), |value| measure(value, unit))
 }
 
-/// Such as `62.9 to 83.8 %`, both in the unit that suits the larger.
+/// Such as `62.9 to 83.8 %`, or `535 KiB to 1.3 MiB`.
 pub(crate) fn interval(interval: Option<Interval>, unit: &str) -> String {
     let Some(Interval { low, high }) = interval else {
         return "–".to_owned();
     };
-    let (size, name) = match unit {
-        "bytes" => scale(low.abs().max(high.abs())),
-        unit => (1.0, unit),
-    };
-    format!("{} to {} {name}", number(low / size), number(high / size))
-        .trim_end()
-        .to_owned()
+    let (low, high) = (measure(low, unit), measure(high, unit));
+    let unit_of = |told: &str| told.split_once(' ').map(|(_, unit)| unit.to_owned());
+    match low.split_once(' ') {
+        Some((number, unit)) if unit_of(&high).as_deref() == Some(unit) => {
+            format!("{number} to {high}")
+        }
+        _ => format!("{low} to {high}"),
+    }
 }
 
 /// With a full stop at its end.
@@ -301,11 +302,11 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_names_its_unit_once() {
+    fn an_interval_names_its_unit_once_where_it_is_one() {
         let told = |low, high, unit| interval(Some(Interval { low, high }), unit);
         assert_eq!(told(62.9, 83.8, "%"), "62.9 to 83.8 %");
-        assert_eq!(told(0.0, 1_363_149.0, "bytes"), "0 to 1.3 MiB");
-        assert_eq!(told(-2_048.0, 10.0, "bytes"), "-2 to 0.00977 KiB");
+        assert_eq!(told(0.0, 1_363_149.0, "bytes"), "0 B to 1.3 MiB");
+        assert_eq!(told(1_048_576.0, 1_363_149.0, "bytes"), "1 to 1.3 MiB");
         assert_eq!(told(0.0, 0.0, ""), "0 to 0");
         assert_eq!(interval(None, "%"), "–");
     }

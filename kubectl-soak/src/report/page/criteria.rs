@@ -48,7 +48,7 @@ pub(super) fn all(view: &View<'_>, panels: &[Panel<'_>]) -> Markup {
     let others = panels
         .iter()
         .enumerate()
-        .filter(|(_, panel)| panel.overlays.is_empty() && !panel.lines.is_empty());
+        .filter(|(_, panel)| panel.overlays.is_empty() && panel.has_something());
     let others: Vec<(usize, &Panel<'_>)> = others.collect();
     html! {
         section {
@@ -108,8 +108,13 @@ fn figure(view: &View<'_>, panels: &[Panel<'_>], result: &CriterionResult) -> Ma
             .find(|overlay| overlay.criterion == result.name)?;
         Some((place, panel, overlay))
     });
+    let still = found.filter(|(_, panel, _)| panel.is_still());
+    if let Some((_, panel, _)) = still {
+        let series = panel.lines.len();
+        return html! { p.note { "None of its " (series) " series ever left 0: there is nothing to draw." } };
+    }
     html! {
-        @if let Some((place, panel, overlay)) = found.filter(|(_, panel, _)| !panel.lines.is_empty()) {
+        @if let Some((place, panel, overlay)) = found.filter(|(_, panel, _)| panel.has_something()) {
             figure {
                 figcaption { (caption(panel, overlay)) }
                 (chart::panel(view, panel, Some(overlay), &format!("lines-{place}")))
