@@ -141,6 +141,46 @@ fn junit_has_a_case_for_each_criterion_that_fails_with_its_sentence() {
 }
 
 #[test]
+fn junit_has_no_attribute_that_the_schema_does_not_know() {
+    let known = [
+        ("testsuites", "name tests failures errors time"),
+        ("testsuite", "name tests failures errors skipped time"),
+        ("property", "name value"),
+        ("testcase", "name classname"),
+        ("failure", "message type"),
+        ("skipped", "message type"),
+    ];
+    let xml = written(&unclear(), &["-o", "junit", "--inconclusive", "skipped"])
+        + &written(&evidence::twin(true), &["-o", "junit"]);
+    let mut seen = Vec::new();
+    for tag in xml
+        .split('<')
+        .skip(1)
+        .filter(|tag| !tag.starts_with(['?', '/']))
+    {
+        let tag = tag.split_once('>').expect("a whole tag").0;
+        let (name, attributes) = tag.split_once(' ').unwrap_or((tag, ""));
+        let Some((_, known)) = known.iter().find(|(of, _)| *of == name) else {
+            assert_eq!((name, attributes), ("properties", ""));
+            continue;
+        };
+        // What is between quotes is a value.
+        for attribute in attributes.split('"').step_by(2) {
+            let attribute = attribute.trim_matches([' ', '=', '/']);
+            assert!(
+                known.split(' ').any(|one| one == attribute) || attribute.is_empty(),
+                "{attribute} of {name}"
+            );
+        }
+        seen.push(name);
+    }
+    assert!(
+        known.iter().all(|(name, _)| seen.contains(name)),
+        "{seen:?}"
+    );
+}
+
+#[test]
 fn what_is_inconclusive_fails_unless_it_is_asked_to_be_skipped() {
     let suite = |args: &[&str]| junit(&unclear(), args).test_suites.remove(0);
     let strict = suite(&[]);

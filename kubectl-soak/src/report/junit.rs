@@ -68,6 +68,8 @@ pub(crate) fn of(view: &View<'_>, inconclusive: Inconclusive) -> anyhow::Result<
     let mut report = Report::new("soak-operator");
     report.add_test_suite(suite);
     let xml = report.to_string().context("failed to write JUnit")?;
+    // The schema knows it of a suite, but not of all of them, and Jenkins can be told to be strict.
+    let xml = xml.replacen(&format!(" skipped=\"{}\"", report.skipped), "", 1);
     Ok(xml.trim_end().to_owned() + "\n")
 }
 
