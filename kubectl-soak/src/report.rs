@@ -24,6 +24,9 @@ use self::view::View;
 
 /// Makes a report of a soak that has ended.
 #[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "kubectl soak report [OPTIONS] NAME\n       kubectl soak report [OPTIONS] --evidence FILE"
+)]
 pub(crate) struct Args {
     /// The SoakTest
     #[arg(required_unless_present = "evidence")]

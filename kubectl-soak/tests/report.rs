@@ -512,6 +512,37 @@ fn three_days_of_a_hundred_pods_fit_on_a_page_of_two_megabytes() {
 }
 
 #[test]
+fn what_never_recovered_and_what_was_skipped_is_seen_among_the_chaos() {
+    let mut evidence = evidence::twin(true);
+    evidence.events[1].recovered_at = None;
+    let skipped = &mut evidence.events[4];
+    skipped.result = soak_api::EventResult::Skipped;
+    skipped.reason = "TooFewReady".to_owned();
+    (skipped.injected_at, skipped.recovered_at) = (None, None);
+    let page = page("unrecovered-page", &evidence);
+    let chaos = between(&page, "<h2>Chaos</h2>", "</section>");
+    assert!(
+        chaos.contains("<b>1 never recovered</b>") && chaos.contains("1 Skipped (TooFewReady)"),
+        "{chaos}"
+    );
+    assert_eq!(
+        (
+            count(chaos, "class=\"dot\""),
+            count(chaos, "class=\"mark\"")
+        ),
+        (4, 1)
+    );
+    assert!(page.contains("<b>podKill</b>: not injected: 1 Skipped (TooFewReady)."));
+    let markdown = written(&evidence, &["-o", "markdown"]);
+    assert!(
+        markdown.contains(
+            "| podKill of worker | 5 of 6 | 6.4 s | 1 never recovered | 1 Skipped (TooFewReady) |"
+        ),
+        "{markdown}"
+    );
+}
+
+#[test]
 fn a_soak_that_was_ended_early_has_a_page_as_well() {
     let mut evidence = evidence::twin(false);
     evidence.charts.clear();

@@ -41,16 +41,11 @@ fn answer(mut stream: TcpStream, cluster: &Cluster) -> std::io::Result<()> {
     let target = request.split(' ').nth(1).unwrap_or_default();
     let path = target.split('?').next().unwrap_or_default();
     let found = cluster.iter().find(|(of, _)| *of == path);
-    let (status, body) = match found {
-        Some((_, object)) => (200, object.clone()),
-        None => {
-            let status = json!({
-                "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "not found",
-                "reason": "NotFound", "code": 404,
-            });
-            (404, status)
-        }
-    };
+    let missing = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "not found",
+        "reason": "NotFound", "code": 404,
+    });
+    let (status, body) = found.map_or((404, &missing), |(_, object)| (200, object));
     let body = body.to_string();
     write!(
         stream,

@@ -4,6 +4,7 @@
 use maud::{Markup, PreEscaped, html};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
+use soak_api::EventResult;
 
 use super::scene::{Overlay, Panel};
 use super::view::{View, recovery, span};
@@ -275,8 +276,28 @@ pub(crate) fn recoveries(view: &View<'_>, limit: Option<f64>) -> Option<Markup> 
             tags.push(Tag::new("limit", &format!("{label} ↑"), (last, high)));
         }
     }
+    let never = view
+        .evidence
+        .events
+        .iter()
+        .filter(|event| event.result == EventResult::Injected && event.recovered_at.is_none());
+    let never: Vec<f64> = never
+        .filter_map(|event| view.seconds(event.injected_at?))
+        .collect();
+    for at in &never {
+        drawing.upright(Layer::Mark, *at, 1.0);
+    }
     let title = "how long each recovery took, by when it began";
-    Some(axes.around(title, &html! { (PreEscaped(drawing.drawn())) }, &tags))
+    Some(html! {
+        figure.low {
+            figcaption {
+                "Each dot is a chaos event: when it was injected, and how long until all pods were ready again"
+                @if !never.is_empty() { "; a dotted line is one after which they were not seen ready again" }
+                "."
+            }
+            (axes.around(title, &html! { (PreEscaped(drawing.drawn())) }, &tags))
+        }
+    })
 }
 
 /// Where chaos struck: lines through the chart, or a fringe below it where they are too many.

@@ -49,9 +49,11 @@ pub(crate) struct Overlay<'e> {
     pub(crate) worst: Vec<&'e Line>,
 }
 
-/// What was fitted, drawn as if one pod had lived all the while.
+/// What was measured, as one pod's share of it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Fit {
+    /// What it is, for the caption.
+    pub(crate) what: &'static str,
     /// What was measured, in the criterion's unit.
     pub(crate) label: String,
     pub(crate) from: (f64, Band),
@@ -243,6 +245,7 @@ fn of_growth<'e>(
         return overlay;
     };
     let fit = pod.band(level, 1.0).filter(|_| pod.of_all).map(|end| Fit {
+        what: "the growth that was fitted, as if one pod had lived all the while",
         label: pod.told(),
         from: (window.0, Band::at(level)),
         to: (window.1, end),
@@ -305,6 +308,7 @@ fn of_trend<'e>(
         .band(level, share)
         .filter(|_| pod.of_all)
         .map(|end| Fit {
+            what: "the growth that was fitted to the last part of the window, as if one pod had lived all the while",
             label: format!("{} in {}", pod.told(), span(horizon)),
             from: (part.0, Band::at(level)),
             to: (part.1, end),
@@ -347,6 +351,7 @@ fn of_delta<'e>(
         told(Some(delta.within.value()), &pod.result.unit)
     );
     let fit = pod.band(level, 1.0).map(|band| Fit {
+        what: "how far from its beginning it stood once it had settled",
         label: pod.told(),
         from: (f64::midpoint(window.1, end), band),
         to: (end, band),

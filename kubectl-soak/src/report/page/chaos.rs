@@ -99,14 +99,7 @@ fn recoveries(view: &View<'_>) -> Markup {
     } else {
         chart::recoveries(view, timeout)
     };
-    html! {
-        @if let Some(chart) = chart {
-            figure {
-                figcaption { "Each dot is an event: when it was injected, and how long until all pods were ready again." }
-                (chart)
-            }
-        }
-    }
+    html! { @if let Some(chart) = chart { (chart) } }
 }
 
 fn timeline(view: &View<'_>) -> Markup {

@@ -86,8 +86,8 @@ fn one(
             (figure(view, panels, result))
             (rests(result))
             @let unit = view.unit_of_rows(result);
-            (growths("Left in each survivor by", &result.per_event, unit))
-            (growths("By part, over the soak", &result.contributions, unit))
+            (growths("Left in each survivor by one", &result.per_event, unit))
+            (growths("By part, in the whole component", &result.contributions, unit))
             (growths("Pods that grew most", &result.worst_pods, unit))
         }
     }
@@ -96,9 +96,7 @@ fn one(
 fn figure(view: &View<'_>, panels: &[Panel<'_>], result: &CriterionResult) -> Markup {
     if result.kind == "recovery" {
         return html! {
-            @if let Some(chart) = chart::recoveries(view, result.limit) {
-                figure { figcaption { "Each dot is a chaos event, by when it was injected and how long recovery took." } (chart) }
-            }
+            @if let Some(chart) = chart::recoveries(view, result.limit) { (chart) }
         };
     }
     let found = panels.iter().enumerate().find_map(|(place, panel)| {
@@ -132,7 +130,7 @@ fn caption(panel: &Panel<'_>, overlay: &Overlay<'_>) -> Markup {
         (panel.chart.of)
         @if let Some(component) = component { " of each " (component) }
         ", a line for each of " (panel.lines.len()) " incarnations"
-        @if overlay.fit.is_some() { "; the growth that was fitted, as if one pod had lived all the while" }
+        @if let Some(fit) = &overlay.fit { "; " (fit.what) }
         "."
     }
 }
@@ -147,7 +145,7 @@ fn key(view: &View<'_>, overlay: &Overlay<'_>) -> Markup {
         ul.key {
             li { i.k-line {} "incarnation" }
             @if !overlay.worst.is_empty() { li { i.k-worst {} "the one that grew most" } }
-            @if overlay.fit.is_some() { li { i.k-fit {} "fitted, with 95 % interval" } }
+            @if overlay.fit.is_some() { li { i.k-fit {} "measured, 95 % interval" } }
             @if !overlay.limits.is_empty() { li { i.k-limit {} "limit" } }
             @if struck { li { i.k-mark {} "chaos event" } }
             li { i.k-aside {} "not judged" }
