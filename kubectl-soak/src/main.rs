@@ -19,6 +19,7 @@ mod lint;
 mod list;
 mod plan;
 mod refused;
+mod report;
 mod run;
 mod table;
 mod timeline;
@@ -61,6 +62,8 @@ enum Command {
     Plan(plan::Args),
     /// Judge a soak that is over, from a file or from Prometheus
     Judge(judge::Args),
+    /// Make a report of a soak that has ended: a page, or what CI and pull requests show
+    Report(report::Args),
     Completion(completion::Args),
     /// Shows what this program is
     Version,
@@ -110,6 +113,8 @@ async fn run(command: Command) -> anyhow::Result<u8> {
         Command::Abort(args) => abort::run(&args).await?,
         Command::Plan(args) => plan::run(&args)?,
         Command::Judge(args) => return judge::run(args).await.map(code),
+        // It tells of an outcome, and is none.
+        Command::Report(args) => return report::run(args).await.map(|()| 0),
         Command::Completion(args) => completion::run(&args)?,
         Command::Version => version::run(),
     };

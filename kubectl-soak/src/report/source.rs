@@ -1,0 +1,136 @@
+//! Where the evidence comes from: a file, or the ConfigMap that the operator left.
+
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, anyhow, bail};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, Client};
+use soak_api::{EVIDENCE_KEY, Evidence, Phase, SoakTest, SoakTestStatus};
+
+/// The evidence in a file; `-` is standard input.
+pub(crate) fn file(path: &Path) -> anyhow::Result<Evidence> {
+    let name = path.display();
+    let bytes = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin()
+            .lock()
+            .read_to_end(&mut bytes)
+            .map(|_| bytes)
+    } else {
+        std::fs::read(path)
+    };
+    let bytes = bytes.with_context(|| format!("failed to read {name}"))?;
+    Evidence::decode(&bytes).map_err(|problem| {
+        anyhow!(
+            "failed to read evidence in {name}: {problem}; it takes what is under {EVIDENCE_KEY} in a soak's ConfigMap, \
+             decoded from base64"
+        )
+    })
+}
+
+/// The evidence that the SoakTest names.
+pub(crate) async fn cluster(name: &str, namespace: Option<&str>) -> anyhow::Result<Evidence> {
+    let client = Client::try_default()
+        .await
+        .context("failed to reach a cluster; --evidence FILE needs none")?;
+    let namespace = namespace.unwrap_or(client.default_namespace()).to_owned();
+    let tests: Api<SoakTest> = Api::namespaced(client.clone(), &namespace);
+    let test = tests
+        .get_opt(name)
+        .await
+        .with_context(|| format!("failed to read SoakTest {name} in namespace {namespace}"))?;
+    let Some(test) = test else {
+        bail!(
+            "there is no SoakTest {name} in namespace {namespace}: kubectl get soaktests -A lists them all"
+        );
+    };
+    let map = kept(name, test.status.as_ref())?;
+    let maps: Api<ConfigMap> = Api::namespaced(client, &namespace);
+    let found = maps
+        .get_opt(map)
+        .await
+        .with_context(|| format!("failed to read ConfigMap {map} in namespace {namespace}"))?;
+    let Some(found) = found else {
+        bail!(
+            "the evidence of {name} is gone: there is no ConfigMap {map} in namespace {namespace}"
+        );
+    };
+    let bytes = found
+        .binary_data
+        .and_then(|mut data| data.remove(EVIDENCE_KEY));
+    let bytes =
+        bytes.with_context(|| format!("ConfigMap {map} has nothing under {EVIDENCE_KEY}"))?;
+    Evidence::decode(&bytes.0)
+        .with_context(|| format!("failed to read the evidence in ConfigMap {map}"))
+}
+
+/// The ConfigMap that keeps the evidence, or why there is none.
+fn kept<'s>(name: &str, status: Option<&'s SoakTestStatus>) -> anyhow::Result<&'s str> {
+    let Some(status) = status else {
+        bail!("{name} has not begun: no operator has seen it yet");
+    };
+    if let Some(map) = &status.evidence {
+        return Ok(map);
+    }
+    let phase = status.phase;
+    match (status.outcome, phase) {
+        (None, _) => {
+            let progress = if status.progress.is_empty() {
+                String::new()
+            } else {
+                format!(" at {}", status.progress)
+            };
+            bail!("{name} has not ended: it is {phase:?}{progress}; a report is made at the end")
+        }
+        (Some(_), Phase::CleaningUp) => {
+            bail!("{name} has only just ended, and its evidence is being written: try again")
+        }
+        (Some(outcome), _) => bail!(
+            "{name} has no evidence: it ended as {outcome:?} before the judged window began, or its operator could not \
+             keep it: {}",
+            status.message
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use soak_api::SoakOutcome;
+
+    use super::*;
+
+    fn refused(status: Option<&SoakTestStatus>) -> String {
+        kept("demo", status).expect_err("no evidence").to_string()
+    }
+
+    #[test]
+    fn a_soak_without_evidence_says_why() {
+        assert_eq!(
+            refused(None),
+            "demo has not begun: no operator has seen it yet"
+        );
+        let mut status = SoakTestStatus {
+            phase: Phase::Soaking,
+            progress: "42%".to_owned(),
+            ..SoakTestStatus::default()
+        };
+        assert_eq!(
+            refused(Some(&status)),
+            "demo has not ended: it is Soaking at 42%; a report is made at the end"
+        );
+        status.phase = Phase::Completed;
+        status.outcome = Some(SoakOutcome::Error);
+        status.message = "workers were never ready".to_owned();
+        assert_eq!(
+            refused(Some(&status)),
+            "demo has no evidence: it ended as Error before the judged window began, or its operator could not keep it: \
+             workers were never ready"
+        );
+        status.evidence = Some("demo-evidence".to_owned());
+        assert_eq!(
+            kept("demo", Some(&status)).expect("a name"),
+            "demo-evidence"
+        );
+    }
+}
