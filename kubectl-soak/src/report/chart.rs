@@ -388,6 +388,8 @@ impl Axes {
     fn around(&self, title: &str, shown: &Markup, tags: &[Tag]) -> Markup {
         let left = |at: f64| 100.0 * (at - self.x.0) / (self.x.1 - self.x.0);
         let top = |value: f64| 100.0 * (1.0 - (value - self.y.0) / (self.y.1 - self.y.0));
+        let named: Vec<&Tag> = tags.iter().filter(|tag| !tag.label.is_empty()).collect();
+        let heights: Vec<f64> = named.iter().map(|tag| top(tag.at.1)).collect();
         html! {
             div.plot {
                 svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) preserveAspectRatio="none" role="img" aria-label=(title) {
@@ -399,10 +401,8 @@ impl Axes {
                 @for (at, label) in &self.times {
                     span.x.odd[odd(*at, self.origin, &self.times)] style=(format!("left:{:.1}%", left(*at))) { (label) }
                 }
-                @for (tag, height) in tags.iter().zip(apart(tags.iter().map(|tag| top(tag.at.1)).collect())) {
-                    @if !tag.label.is_empty() {
-                        span.tag.(tag.class) style=(format!("top:{height:.1}%;right:{:.1}%", 100.0 - left(tag.at.0))) { (tag.label) }
-                    }
+                @for (tag, (height, below)) in named.iter().zip(beside(&heights)) {
+                    span.tag.(tag.class).below[below] style=(format!("top:{height:.1}%;right:{:.1}%", 100.0 - left(tag.at.0))) { (tag.label) }
                 }
             }
         }
@@ -415,15 +415,24 @@ fn odd(at: f64, origin: f64, all: &[(f64, String)]) -> bool {
     step.is_some_and(|step| ((at - origin) / step).round().rem_euclid(2.0) > 0.5)
 }
 
-/// Pushed apart from above, in percent of the height, so that no two lie on each other.
-fn apart(tops: Vec<f64>) -> Vec<f64> {
+/// How much of the height a word takes, in percent.
+const WORD: f64 = 8.0;
+
+/// Where words about these heights are, from the top in percent, and whether below what they are about: above it, unless
+/// another is there.
+fn beside(tops: &[f64]) -> Vec<(f64, bool)> {
     let mut order: Vec<usize> = (0..tops.len()).collect();
     order.sort_by(|a, b| tops[*a].total_cmp(&tops[*b]));
-    let mut placed = tops;
-    let mut free = 8.0;
+    let mut placed: Vec<(f64, bool)> = tops.iter().map(|top| (*top, false)).collect();
+    let mut taken = -WORD;
     for place in order {
-        placed[place] = placed[place].max(free);
-        free = placed[place] + 8.0;
+        let top = tops[place];
+        if top - WORD >= taken {
+            taken = top;
+        } else {
+            placed[place] = (top.max(taken), true);
+            taken = top.max(taken) + WORD;
+        }
     }
     placed
 }
@@ -522,7 +531,14 @@ mod tests {
     }
 
     #[test]
-    fn words_do_not_lie_on_each_other() {
-        assert_eq!(apart(vec![50.0, 48.0, 90.0]), [56.0, 48.0, 90.0]);
+    fn words_do_not_lie_on_each_other_or_on_what_they_are_about() {
+        assert_eq!(
+            beside(&[50.0, 48.0, 90.0]),
+            [(50.0, true), (48.0, false), (90.0, false)]
+        );
+        assert_eq!(
+            beside(&[4.0, 5.0, 6.0]),
+            [(4.0, false), (5.0, true), (13.0, true)]
+        );
     }
 }
