@@ -103,6 +103,13 @@ sim-mutants: ## Deliberate faults in the operator, one at a time: which promise 
 
 ##@ The workload that comes along
 
+MINUTES ?= 5
+
+.PHONY: sim-crash
+sim-crash: ## Workers, producers and NATS killed at random for MINUTES (5): the ledger equals the stream; SEED=N repeats one
+	@hack/tools nats-server >/dev/null
+	@MINUTES=$(MINUTES) SEED=$(SEED) cargo test --locked --package soak-sim-worker --test crash -- --nocapture killed_at_random
+
 .PHONY: sim-hour
 sim-hour: ## The whole simulation in one process for an hour: its tasks are back within 5 afterwards
 	@hack/tools nats-server >/dev/null

@@ -47,6 +47,23 @@ impl NatsServer {
         self.child = Self::spawn(&self.data, self.port);
     }
 
+    /// Stops the server from answering, as a machine does that is short of everything.
+    pub fn stall(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Ends a stall.
+    pub fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status();
+        assert!(sent.expect("kill runs").success());
+    }
+
     pub fn crash_and_restart(&mut self) {
         self.kill();
         self.restart();
