@@ -62,7 +62,7 @@ enum Command {
     /// Judge a soak that is over, from a file or from Prometheus
     Judge(judge::Args),
     Completion(completion::Args),
-    /// Shows what this program is
+    /// Show what this program is
     Version,
 }
 
