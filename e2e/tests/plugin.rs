@@ -84,10 +84,10 @@ async fn a_soak_that_is_aborted_while_it_is_watched_ends_with_3() {
     );
 
     let soak = namespace.existing(name);
-    soak.reaches(Phase::WarmingUp, Duration::from_secs(120))
+    soak.reaches(Phase::Deploying, Duration::from_secs(60))
         .await;
     let watching = Plugin::start(&namespace, &["watch", name]);
-    let watching = watching.says("WarmingUp").await;
+    let watching = watching.says("Deploying").await;
     let aborted = Plugin::run(&namespace, &["abort", name], "").await;
     assert_eq!(aborted.code, 0, "{}", aborted.stderr);
     let watched = watching.ends().await;

@@ -10,7 +10,7 @@ use crate::cluster::{self, Cluster, explained};
 /// Who changes what, for the API server's bookkeeping.
 pub(crate) const FIELD_MANAGER: &str = "kubectl-soak";
 
-/// Ends a soak now, with the outcome Aborted
+/// End a soak now, with the outcome Aborted
 ///
 /// Chaos is undone, and the workload is removed or kept as spec.cleanup says.
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use crate::Cli;
 
-/// Writes the completion script of a shell
+/// Write the completion script of a shell
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The shell

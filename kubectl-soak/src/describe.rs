@@ -15,7 +15,7 @@ use crate::wording::{COLUMNS, NOTHING, aligned, between, instant, interval, meas
 /// How far what belongs to a criterion is moved in below it.
 const INDENT: usize = 6;
 
-/// Shows all that is known of a SoakTest
+/// Show all that is known of a soak
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The SoakTest's name

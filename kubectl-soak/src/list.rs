@@ -9,7 +9,7 @@ use crate::cluster::{self, explained};
 use crate::timeline::Timeline;
 use crate::wording::{NOTHING, aligned, between};
 
-/// Lists SoakTests
+/// List soaks, and how far each has come
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

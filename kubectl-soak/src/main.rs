@@ -65,7 +65,7 @@ enum Command {
     /// Make a report of a soak that has ended: a page, or what CI and pull requests show
     Report(report::Args),
     Completion(completion::Args),
-    /// Shows what this program is
+    /// Show what this program is
     Version,
 }
 

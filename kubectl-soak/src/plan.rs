@@ -11,7 +11,7 @@ use soak_verdict::wording::seconds;
 use crate::document;
 use crate::wording::{COLUMNS, aligned, offset, ordinal, wrapped};
 
-/// Shows the chaos schedule of a SoakTest that has not begun yet
+/// Show the chaos that a SoakTest would bring, event by event
 ///
 /// The same seed gives the same instants, kinds and ranks. Which pod has a rank is known only when the event is due.
 #[derive(Debug, clap::Args)]

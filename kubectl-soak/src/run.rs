@@ -15,7 +15,7 @@ use crate::document::{self, File, Malformed};
 use crate::refused::refused;
 use crate::watch::{End, goes_on, watch};
 
-/// Applies a SoakTest, and watches it until it has ended
+/// Apply a SoakTest, and watch it until it has ended
 ///
 /// The exit code tells the outcome. Leaving it, with q or Ctrl-C, leaves the soak running.
 #[derive(Debug, clap::Args)]

@@ -68,7 +68,8 @@ fn metadata(document: &Node) -> Vec<Finding> {
             ));
         }
     }
-    if metadata.field("name").is_none() && metadata.field("generateName").is_none() {
+    let names = ["name", "generateName"].map(|field| metadata.field(field).and_then(Node::as_str));
+    if names == [None, None] {
         let problem = "it has no name: set name, or generateName for a new one each time";
         findings.push(Finding::error(document, "metadata", problem));
     }
@@ -90,8 +91,67 @@ fn known() -> Vec<String> {
 pub(super) fn named(document: &Node) -> Value {
     let mut object = document.to_json();
     let metadata = &object["metadata"];
-    if let (None, Some(prefix)) = (metadata.get("name"), metadata["generateName"].as_str()) {
+    if let (None, Some(prefix)) = (metadata["name"].as_str(), metadata["generateName"].as_str()) {
         object["metadata"]["name"] = json!(format!("{prefix}x7k2p"));
     }
     object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(yaml: &str) -> Vec<String> {
+        let documents = crate::document::documents(yaml).expect("YAML");
+        assert!(is_ours(&documents[0]), "{yaml}");
+        let findings = check(&documents[0]);
+        findings
+            .iter()
+            .map(|one| format!("{}: {}", one.field, one.problem))
+            .collect()
+    }
+
+    #[test]
+    fn a_name_of_its_own_or_one_that_is_given_is_enough() {
+        let yaml = |metadata: &str| {
+            format!(
+                "{{apiVersion: soak-operator.io/v1alpha1, kind: SoakTest, metadata: {metadata}}}"
+            )
+        };
+        assert_eq!(
+            problems(&yaml("{name: a, namespace: b, labels: {c: d}}")),
+            [""; 0]
+        );
+        assert_eq!(problems(&yaml("{generateName: a-}")), [""; 0]);
+        let nameless =
+            "metadata: it has no name: set name, or generateName for a new one each time";
+        for without in ["{}", "{name: ~}", "{name: 7}"] {
+            assert_eq!(problems(&yaml(without)), [nameless], "{without}");
+        }
+        assert_eq!(
+            problems(&yaml("a")),
+            ["metadata: it takes an object with a name"]
+        );
+    }
+
+    #[test]
+    fn the_name_that_is_given_is_there_for_the_rules() {
+        let documents = crate::document::documents("metadata: {generateName: a-}").expect("YAML");
+        let name = named(&documents[0])["metadata"]["name"].clone();
+        assert!(
+            name.as_str()
+                .is_some_and(|name| name.starts_with("a-") && name.len() == 7),
+            "{name}"
+        );
+    }
+
+    #[test]
+    fn other_objects_are_not_ours() {
+        let ours = |yaml: &str| is_ours(&crate::document::documents(yaml).expect("YAML")[0]);
+        assert!(!ours("{apiVersion: v1, kind: Namespace}"));
+        assert!(!ours("{apiVersion: apps/v1, kind: Deployment}"));
+        assert!(ours("{apiVersion: v1, kind: soaktest}"));
+        assert!(ours("{apiVersion: soak-operator.io/v1, kind: Job}"));
+        assert!(ours("{spec: {}}"));
+    }
 }

@@ -22,7 +22,7 @@ use self::finding::{Finding, Severity};
 use self::rules::Rules;
 use crate::document::{self, Node};
 
-/// Finds what is wrong with SoakTests, without a cluster
+/// Find what is wrong with SoakTests, without a cluster
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// SoakTests in YAML or JSON, or - for standard input

@@ -9,7 +9,7 @@ use cel::objects::{Key, Map, Opaque};
 use cel::{Context, ExecutionError, Program, Value as Cel};
 use serde_json::Value;
 
-use super::finding::{Finding, Severity};
+use super::finding::Finding;
 use super::quantity;
 use crate::document::Node;
 
@@ -41,15 +41,12 @@ impl Rules {
         })
     }
 
-    /// What breaks a rule. Rules about something in which `known` has a problem are passed over: they are about values
-    /// that are to be changed.
+    /// What breaks a rule. Rules about values that are to be changed, since `known` has a problem with them, are passed
+    /// over.
     pub(super) fn check(&self, object: &Value, document: &Node, known: &[Finding]) -> Vec<Finding> {
         let mut findings = Vec::new();
         walk(&self.schema, object, "", &mut |path, rule, value| {
-            let concerned = |finding: &Finding| {
-                finding.severity == Severity::Error && finding.field.starts_with(path)
-            };
-            if known.iter().any(concerned) {
+            if known.iter().any(|finding| concerns(finding, path, rule)) {
                 return;
             }
             let problem = match self.holds(rule.rule, value, None) {
@@ -124,6 +121,19 @@ fn walk(schema: &Value, value: &Value, path: &str, visit: &mut dyn FnMut(&str, &
             }
         }
         _ => {}
+    }
+}
+
+/// Whether the rule, about what stands at `path`, may be broken because of that problem alone.
+fn concerns(finding: &Finding, path: &str, rule: &Rule<'_>) -> bool {
+    let Some(inside) = finding.field.strip_prefix(path) else {
+        return false;
+    };
+    let inside = inside.trim_start_matches('.');
+    match inside.find(['.', '[']) {
+        Some(end) => rule.rule.contains(&format!("self.{}", &inside[..end])),
+        // A name that is not known may be a slip of the pen in one that the rule is about.
+        None => true,
     }
 }
 
@@ -301,6 +311,23 @@ mod tests {
             Some(true)
         );
         assert_eq!(holds("type(self) == int", 5.into()), Some(Ok(true)));
+    }
+
+    #[test]
+    fn a_rule_waits_for_what_it_is_about_and_for_nothing_else() {
+        let document = &crate::document::documents("spec: {}").expect("YAML")[0];
+        let about = Rule {
+            rule: "self.duration != self.metrics.step",
+            message: "",
+        };
+        let concerned =
+            |field: &str| concerns(&Finding::error(document, field, ""), "spec", &about);
+        assert!(concerned("spec.duration"));
+        assert!(concerned("spec.metrics.step"));
+        assert!(concerned("spec.duratoin"));
+        assert!(concerned("spec"));
+        assert!(!concerned("spec.chaos.events[0].weight"));
+        assert!(!concerned("metadata.labls"));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use self::lines::Lines;
 use self::screen::Screen;
 use crate::cluster::{self, Cluster};
 
-/// Shows a soak as it runs, until it has ended
+/// Watch a soak as it runs, until it has ended
 ///
 /// A live view on a terminal, a line for each change elsewhere. Leaving it, with q or Ctrl-C, leaves the soak running.
 #[derive(Debug, clap::Args)]
