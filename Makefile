@@ -73,7 +73,7 @@ lab: ## How often the judges err on labelled runs, beside what people do today (
 	@cargo run --quiet --release --locked --package soak-verdict-lab --bin lab -- --follow-advice --runs $(LAB_RUNS) --seed $(LAB_SEED)
 
 .PHONY: bench
-bench: ## What judging costs against reading the same file, and how that grows
+bench: bench-sim ## What judging costs against reading the same file, and how that grows; bench-sim
 	@cargo bench --quiet --locked --package soak-verdict
 
 CASES ?= 1000
@@ -102,6 +102,11 @@ sim-mutants: ## Deliberate faults in the operator, one at a time: which promise 
 	@cargo test --quiet --locked --package soak-operator --lib -- --nocapture simulation::runs::every_deliberate
 
 ##@ The workload that comes along
+
+.PHONY: bench-sim
+bench-sim: ## Messages a second of one producer and one worker, beside nats bench on the same server
+	@hack/tools nats-server nats >/dev/null
+	@cargo bench --quiet --locked --package soak-sim-worker --bench throughput
 
 MINUTES ?= 5
 

@@ -22,15 +22,51 @@ pub struct Pod {
     pub addr: SocketAddr,
 }
 
+/// How big a simulation is.
+#[derive(Clone, Copy)]
+pub struct Sizes {
+    pub partitions: u32,
+    pub workers: u32,
+    pub producers: u32,
+    pub message_rate: f64,
+    pub payload_bytes: usize,
+}
+
+impl Sizes {
+    /// What most tests take.
+    pub fn at_rate(message_rate: f64) -> Self {
+        Self {
+            partitions: PARTITIONS,
+            workers: WORKERS,
+            producers: PRODUCERS,
+            message_rate,
+            payload_bytes: 0,
+        }
+    }
+}
+
 impl Pod {
     pub fn worker(nats: &NatsServer, name: &str, leak: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_soak-sim-worker"));
+        let mut command = Self::worker_command(&Sizes::at_rate(1.0));
         command
-            .env("WORKERS", WORKERS.to_string())
-            .env("PROCESSING_DELAY_MIN", "0ms")
             .env("PROCESSING_DELAY_MAX", "5ms")
             .env("LEAK_MODE", leak);
         Self::start(command, nats, name)
+    }
+
+    /// One that processes at once.
+    pub fn worker_of(nats: &NatsServer, name: &str, sizes: &Sizes) -> Self {
+        Self::start(Self::worker_command(sizes), nats, name)
+    }
+
+    fn worker_command(sizes: &Sizes) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_soak-sim-worker"));
+        command
+            .env("PARTITIONS", sizes.partitions.to_string())
+            .env("WORKERS", sizes.workers.to_string())
+            .env("PROCESSING_DELAY_MIN", "0ms")
+            .env("PROCESSING_DELAY_MAX", "0ms");
+        command
     }
 
     pub fn auditor(nats: &NatsServer) -> Self {
@@ -40,10 +76,19 @@ impl Pod {
     }
 
     pub fn producer(nats: &NatsServer, name: &str, message_rate: f64) -> Self {
+        Self::producer_of(nats, name, &Sizes::at_rate(message_rate))
+    }
+
+    /// Cargo builds another package's program for tests of that package only, so that this very
+    /// program is one.
+    pub fn producer_of(nats: &NatsServer, name: &str, sizes: &Sizes) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command
             .args(["--ignored", "--exact", "processes::a_producer"])
-            .env("MESSAGE_RATE", message_rate.to_string())
+            .env("PARTITIONS", sizes.partitions.to_string())
+            .env("PRODUCERS", sizes.producers.to_string())
+            .env("MESSAGE_RATE", sizes.message_rate.to_string())
+            .env("PAYLOAD_BYTES", sizes.payload_bytes.to_string())
             .stdout(Stdio::null());
         Self::start(command, nats, name)
     }
@@ -54,7 +99,6 @@ impl Pod {
             .env("NATS_URL", nats.url())
             .env("POD_NAME", name)
             .env("HTTP_ADDR", addr.to_string())
-            .env("PARTITIONS", PARTITIONS.to_string())
             .env("RUST_LOG", "warn")
             .stderr(Stdio::null())
             .spawn()
@@ -85,23 +129,36 @@ impl Drop for Pod {
     }
 }
 
-/// What [`Pod::producer`] starts: cargo builds another package's program for tests of that package
-/// only, so that this very program is one.
+/// What a producer's process does in a test program.
 #[test]
 #[ignore = "no test: a process that tests start and kill"]
 fn a_producer() {
-    let told = |name| std::env::var(name).expect(name);
+    be_a_producer();
+}
+
+/// Whether this process was started as a producer.
+pub fn is_producer() -> bool {
+    std::env::var_os("MESSAGE_RATE").is_some()
+}
+
+/// Publishes as the environment says, until it is killed.
+pub fn be_a_producer() {
+    fn told<T: std::str::FromStr>(name: &str) -> T {
+        let text = std::env::var(name).expect(name);
+        text.parse().ok().expect(name)
+    }
+    let partitions: usize = told("PARTITIONS");
     let config = producer::Config {
         common: Common {
             nats_url: told("NATS_URL"),
             pod_name: told("POD_NAME"),
-            http_addr: told("HTTP_ADDR").parse().expect("an address"),
+            http_addr: told("HTTP_ADDR"),
             log_format: LogFormat::Pretty,
         },
-        weights: vec![1.0; PARTITIONS as usize],
-        producers: PRODUCERS,
-        message_rate: told("MESSAGE_RATE").parse().expect("a number"),
-        payload_bytes: 0,
+        weights: vec![1.0; partitions],
+        producers: told("PRODUCERS"),
+        message_rate: told("MESSAGE_RATE"),
+        payload_bytes: told("PAYLOAD_BYTES"),
         leak: Leaks::default(),
     };
     let runtime = signals::runtime().expect("a runtime");

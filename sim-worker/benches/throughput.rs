@@ -1,0 +1,159 @@
+//! How many messages one producer publishes and one worker consumes in a second, with all that makes
+//! them exact, beside `nats bench` on the same server in the same run.
+//!
+//! Both publish messages of one size to as many subjects, into a file, and wait for the server to
+//! store each, with as many under way; both consume with explicit acknowledgements. Ours also gives
+//! each message an id and its place in the partition, and writes the ledger before it acknowledges.
+
+#[path = "../tests/processes/mod.rs"]
+mod processes;
+#[path = "../../sim/tests/support/mod.rs"]
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use processes::{Pod, Sizes};
+use support::{NatsServer, metric};
+
+const ROUNDS: usize = 3;
+const MESSAGES: u64 = 100_000;
+/// Subjects, and messages under way: a producer has one in each partition.
+const SUBJECTS: u32 = 256;
+const BYTES: usize = 64;
+/// The first of them are left out: connections, claims and bindings are not what is measured.
+const WARM: u64 = 10_000;
+
+fn main() {
+    if processes::is_producer() {
+        return processes::be_a_producer();
+    }
+    let server = NatsServer::start();
+    let mut ratios = [vec![], vec![]];
+    println!("messages a second       nats bench       ours    ratio");
+    for _ in 0..ROUNDS {
+        let theirs = [nats_bench_publish(&server), nats_bench_consume(&server)];
+        let ours = [publish(&server), consume(&server)];
+        for (n, what) in ["published", "consumed"].iter().enumerate() {
+            let ratio = ours[n] / theirs[n];
+            println!(
+                "{what:<20} {:>13.0} {:>10.0} {ratio:>8.2}",
+                theirs[n], ours[n]
+            );
+            ratios[n].push(ratio);
+        }
+    }
+    for (what, mut of) in ["published", "consumed"].iter().zip(ratios) {
+        of.sort_by(f64::total_cmp);
+        println!(
+            "{what}: {:.2} of nats bench, in the middle of {ROUNDS}",
+            of[ROUNDS / 2]
+        );
+    }
+}
+
+fn sizes() -> Sizes {
+    Sizes {
+        partitions: SUBJECTS,
+        workers: 1,
+        producers: 1,
+        // As fast as it goes: timers have a millisecond.
+        message_rate: 1000.0,
+        payload_bytes: BYTES,
+    }
+}
+
+/// One producer, once it is warm.
+fn publish(server: &NatsServer) -> f64 {
+    let producer = Pod::producer_of(server, "producer", &sizes());
+    let sent = || metric(producer.addr, "soak_sim_messages_sent_total").unwrap_or(0);
+    rate(sent, WARM, WARM + MESSAGES)
+}
+
+/// One worker on all that was published.
+fn consume(server: &NatsServer) -> f64 {
+    let mut worker = Pod::worker_of(server, "worker", &sizes());
+    let acked = || metric(worker.addr, "soak_sim_messages_acked_total").unwrap_or(0);
+    let rate = rate(acked, WARM, MESSAGES);
+    worker.terminate();
+    rate
+}
+
+/// How fast a count goes from `from` to `to`, in a second.
+fn rate(count: impl Fn() -> u64, from: u64, to: u64) -> f64 {
+    let reached = |enough| loop {
+        let now = count();
+        if now >= enough {
+            return (Instant::now(), now);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let (begun, first) = reached(from);
+    let (ended, last) = reached(to.max(first + 1));
+    (last - first) as f64 / ended.duration_since(begun).as_secs_f64()
+}
+
+fn nats_bench_publish(server: &NatsServer) -> f64 {
+    let subjects = SUBJECTS.to_string();
+    nats_bench(
+        server,
+        &[
+            "pub",
+            "async",
+            "bench",
+            "--create",
+            "--purge",
+            "--storage",
+            "file",
+            "--batch",
+            &subjects,
+            "--multisubject",
+            "--multisubjectmax",
+            &subjects,
+        ],
+    )
+}
+
+fn nats_bench_consume(server: &NatsServer) -> f64 {
+    nats_bench(server, &["consume", "--batch", "256", "--acks", "explicit"])
+}
+
+/// Runs it, and reads the messages a second out of what it prints.
+fn nats_bench(server: &NatsServer, args: &[&str]) -> f64 {
+    let (messages, bytes) = (MESSAGES.to_string(), BYTES.to_string());
+    let output = Command::new(nats_client())
+        .args(["--server", &server.url(), "bench", "js"])
+        .args(args)
+        .args(["--msgs", &messages, "--size", &bytes, "--no-progress"])
+        .output()
+        .expect("nats runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = text.lines().find_map(|line| {
+        let (_, stats) = line.split_once("stats: ")?;
+        let (rate, _) = stats.split_once(" msgs/sec")?;
+        rate.replace(',', "").parse().ok()
+    });
+    said.unwrap_or_else(|| panic!("nats bench said no rate: {output:?}"))
+}
+
+/// The client's binary: `NATS_CLI`, or built from its module.
+fn nats_client() -> String {
+    if let Ok(path) = std::env::var("NATS_CLI") {
+        return path;
+    }
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hack/tools");
+    let built = Command::new(tools)
+        .arg("nats")
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("hack/tools runs");
+    assert!(
+        built.status.success(),
+        "hack/tools nats failed; or set NATS_CLI"
+    );
+    String::from_utf8(built.stdout)
+        .expect("a path")
+        .trim()
+        .into()
+}
