@@ -14,8 +14,8 @@ use crate::workload;
 /// The window begins here, in seconds, so that no instant is negative.
 const BEGINNING: f64 = 1e9;
 
-/// So many samples are enough to judge by; a larger soak is sampled less often.
-const MOST_SAMPLES: f64 = 2e6;
+/// A soak with more samples takes minutes to judge. Sampled less often it would seem to lack what it has.
+const MOST_SAMPLES: f64 = 3e5;
 
 /// What became of the events, and of the pods.
 pub(super) struct BestCase {
@@ -77,8 +77,8 @@ impl BestCase {
         case
     }
 
-    /// What every pod of the soak's judged components would show: a level that never moves.
-    pub(super) fn run(&self, test: &SoakTest, level: f64) -> Run {
+    /// The soak, and what every pod of its judged components would show: a level that never moves, or nothing.
+    pub(super) fn run(&self, test: &SoakTest, level: Option<f64>) -> Run {
         let spec = &test.spec;
         let window = Window {
             start: BEGINNING,
@@ -87,10 +87,12 @@ impl BestCase {
         let settle_end = window.end + spec.settle.duration().as_secs_f64();
         let judged = workload::components(&spec.workload);
         let judged: Vec<_> = judged.into_iter().filter(|one| one.judged).collect();
-        let step = self.step(test, settle_end);
-        let series = judged.iter().flat_map(|component| {
-            let lives = self.lives.get(component.name).into_iter().flatten();
-            lives.map(|life| life.series(component.name, level, step, settle_end))
+        let step = spec.metrics.step.duration().as_secs_f64();
+        let series = level.iter().flat_map(|level| {
+            judged.iter().flat_map(|component| {
+                let lives = self.lives.get(component.name).into_iter().flatten();
+                lives.map(|life| life.series(component.name, *level, step, settle_end))
+            })
         });
         Run {
             window,
@@ -114,11 +116,17 @@ impl BestCase {
         }
     }
 
-    fn step(&self, test: &SoakTest, end: f64) -> f64 {
-        let step = test.spec.metrics.step.duration().as_secs_f64();
+    /// Whether its pods have so many samples that nobody would wait for what is judged on them.
+    pub(super) fn is_too_large(&self, test: &SoakTest) -> bool {
+        let spec = &test.spec;
+        let whole = spec
+            .duration
+            .duration()
+            .saturating_add(spec.settle.duration());
+        let end = BEGINNING + whole.as_secs_f64();
         let lives = self.lives.values().flatten();
         let seconds: f64 = lives.map(|life| life.dead.unwrap_or(end) - life.born).sum();
-        step * (seconds / step / MOST_SAMPLES).ceil().max(1.0)
+        seconds / spec.metrics.step.duration().as_secs_f64() > MOST_SAMPLES
     }
 
     /// Carries the event out, and says until when it lasts; or which guard refuses it.

@@ -29,7 +29,7 @@ const LEVEL: f64 = 100.0;
 ///
 /// The soak is rehearsed with its own plan and its own judges, and with pods that never grow and are back at once: what is
 /// not Passed then never is. Criteria about a query that belongs to no pod are not rehearsed, since nobody knows how many
-/// series it has.
+/// series it has; nor are those about the pods of a soak so large that judging takes minutes.
 pub fn doubts(test: &SoakTest) -> Vec<Doubt> {
     let seeds = test
         .spec
@@ -126,9 +126,11 @@ fn about_criterion(test: &SoakTest, criterion: &Criterion, case: &BestCase) -> O
     // A criterion of no kind was told already.
     let kind = at_any_load(criterion.kind().ok()?);
     let run = match kind.source() {
-        Source::Pods(_) => case.run(test, LEVEL),
         Source::Counter(query) if Selector::of(query).is_none() => return Some(no_counter(query)),
-        Source::Counter(_) | Source::Events => case.run(test, 0.0),
+        Source::Pods(_) | Source::Counter(_) if case.is_too_large(test) => return None,
+        Source::Pods(_) => case.run(test, Some(LEVEL)),
+        Source::Counter(_) => case.run(test, Some(0.0)),
+        Source::Events => case.run(test, None),
         Source::Query(_) => return None,
     };
     let judgement = verdict::judge(&kind, &run);
