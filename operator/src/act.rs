@@ -54,7 +54,7 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
         return Err(Error::NotLeading);
     }
     match effect {
-        Effect::None => Ok(Done::Nothing),
+        Effect::None | Effect::Hold => Ok(Done::Nothing),
         // Pods that come up bring many passes, of which each wants the workload to be there.
         Effect::Deploy if ctx.remembered(&test).applied_since(ctx.now() - APPLIED_FOR) => {
             Ok(Done::Nothing)
@@ -75,10 +75,6 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
                 memory.undeployable = problem;
                 memory.applied_at = Some(ctx.now());
             });
-            Ok(Done::Nothing)
-        }
-        Effect::Hold(intent) => {
-            ctx.remember(&test, |memory| memory.held = Some(intent));
             Ok(Done::Nothing)
         }
         Effect::Inject {

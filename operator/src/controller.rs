@@ -17,12 +17,15 @@ use soak_api::{SOAK_TEST, SoakTest};
 
 use crate::act::{Done, Tried, act};
 use crate::context::{Context, Error};
-use crate::decide::{Decision, decide, resolve, undone};
+use crate::decide::{Decision, Effect, decide, resolve, undone};
 use crate::observe::observe;
 use crate::record::record;
 
 /// How many SoakTests are reconciled at the same time.
 const CONCURRENCY: u16 = 16;
+
+/// How often what is remembered of SoakTests that are gone is forgotten.
+const FORGETS_EVERY: Duration = Duration::from_secs(30);
 
 /// Takes one step of the story; the answer is how long nobody needs to look, `None` until something changes.
 pub(crate) async fn reconcile(
@@ -34,6 +37,11 @@ pub(crate) async fn reconcile(
     let observed = observe(&test, ctx, now).await?; // read everything once
     let decision = decide(&test, &observed, now); // pure: what next, and why
     let again = decision.again;
+    if decision.effect == Effect::Hold {
+        // Before it is written: whatever the answer is, this process has not asked for it.
+        let held = decision.status.chaos.pending.clone();
+        ctx.remember(&test, |memory| memory.held = held);
+    }
     let persisted = record(&test, decision, ctx).await?; // the only writer of status and journal
     let written = persisted.test.clone();
     ctx.shows(&written);
@@ -43,17 +51,22 @@ pub(crate) async fn reconcile(
             record(&written, decision, ctx).await?;
             Ok(Some(Duration::from_millis(200)))
         }
-        None => Ok(Some(again)
-            .filter(|again| !again.is_zero())
-            .map(|again| left(again, now, ctx))),
+        None => Ok(Some(again).filter(|again| !again.is_zero()).map(|again| {
+            let waits = written
+                .status
+                .as_ref()
+                .and_then(|s| s.chaos.pending.as_ref());
+            let until = waits.filter(|intent| intent.planned_at > now);
+            until.map_or(again, |intent| again.min(left(intent.planned_at, ctx)))
+        })),
     }
 }
 
-/// What is left of a wait that was decided on at that instant: writing has taken its share.
-fn left(again: Duration, decided: Timestamp, ctx: &Context) -> Duration {
-    let gone = ctx.now().duration_since(decided);
-    let gone = Duration::try_from(gone).unwrap_or_default();
-    again.saturating_sub(gone).max(Duration::from_millis(1))
+/// How long it is until then: writing has taken its share.
+fn left(until: Timestamp, ctx: &Context) -> Duration {
+    let left = until.duration_since(ctx.now());
+    let left = Duration::try_from(left).unwrap_or_default();
+    left.max(Duration::from_millis(1))
 }
 
 /// What was done, as it is to be written down.
@@ -98,20 +111,29 @@ pub(crate) async fn run(
         .predicate_filter(predicates::generation, PredicateConfig::default());
     let alive = store.clone();
     let context = ctx.clone();
-    Controller::for_stream(changed, store)
+    let controller = Controller::for_stream(changed, store)
         .with_config(Config::default().concurrency(CONCURRENCY))
         .reconcile_on(pods(&client, namespace.as_deref(), &ctx))
         .graceful_shutdown_on(shutdown)
         .run(guarded, after_error, ctx)
-        .for_each(|_| {
-            context.keep_only(|uid| {
-                alive
-                    .find(|test| test.meta().uid.as_deref() == Some(uid))
-                    .is_some()
-            });
-            std::future::ready(())
-        })
-        .await;
+        .for_each(|_| std::future::ready(()));
+    // A SoakTest that is over and deleted brings no pass of its own.
+    let forgets = async {
+        let mut pace = tokio::time::interval(FORGETS_EVERY);
+        loop {
+            pace.tick().await;
+            let alive = |uid: &str| {
+                let is =
+                    |test: &DeserializeGuard<SoakTest>| test.meta().uid.as_deref() == Some(uid);
+                alive.find(is).is_some()
+            };
+            context.keep_only(alive);
+        }
+    };
+    tokio::select! {
+        () = controller => {}
+        () = forgets => {}
+    }
 }
 
 /// The SoakTests whose pods changed.

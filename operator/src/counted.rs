@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use http::{Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use tower::{Layer, Service};
 
 use crate::metrics::Metrics;
@@ -45,19 +45,40 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (method, metrics) = (request.method().clone(), self.metrics.clone());
-        let (began, answer) = (Instant::now(), self.inner.call(request));
+        let asked = Asked {
+            metrics,
+            method,
+            began: Instant::now(),
+            code: None,
+        };
+        let answer = self.inner.call(request);
         Box::pin(async move {
+            // All of it, so that it ends when this does.
+            let mut asked = asked;
             let answer = answer.await;
-            let code = answer.as_ref().ok().map(Response::status);
-            metrics.requested(&method, code, began.elapsed());
+            asked.code = answer.as_ref().ok().map(Response::status);
             answer
         })
     }
 }
 
+/// A request that is counted when it ends, also where nobody waits for its answer any more.
+struct Asked {
+    metrics: Metrics,
+    method: Method,
+    began: Instant,
+    code: Option<StatusCode>,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.metrics
+            .requested(&self.method, self.code, self.began.elapsed());
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use http::StatusCode;
     use tower::{ServiceExt, service_fn};
 
     use super::*;
@@ -67,6 +88,7 @@ mod tests {
         let metrics = Metrics::new();
         let server = service_fn(async |request: Request<()>| match request.uri().path() {
             "/lost" => Err("no answer"),
+            "/slow" => std::future::pending().await,
             _ => Ok(Response::builder()
                 .status(StatusCode::CONFLICT)
                 .body(())
@@ -78,11 +100,13 @@ mod tests {
             let answer = client.clone().oneshot(request).await;
             assert_eq!(answer.is_ok(), path == "/there");
         }
+        let slow = Request::patch("/slow").body(()).expect("a request");
+        drop(Box::pin(client.clone().call(slow)));
         let text = metrics.text();
         for line in [
             "soak_operator_api_requests_total{verb=\"PATCH\",code=\"409\"} 2",
-            "soak_operator_api_requests_total{verb=\"PATCH\",code=\"none\"} 1",
-            "soak_operator_api_request_seconds_count 3",
+            "soak_operator_api_requests_total{verb=\"PATCH\",code=\"none\"} 2",
+            "soak_operator_api_request_seconds_count 4",
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }

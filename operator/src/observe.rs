@@ -91,14 +91,17 @@ pub(crate) async fn observe(
         _ => None,
     };
     let looking = match (status.phase, &journal) {
-        (Phase::Soaking, Ok(journal)) => judge::look(test, &status, journal, ctx, now),
+        // What it came to would be lost on a pass that does nothing but its event.
+        (Phase::Soaking, Ok(journal)) if !held => judge::look(test, &status, journal, ctx, now),
         _ => Looking::Never,
     };
     let watched = matches!(
         status.phase,
         Phase::WarmingUp | Phase::Soaking | Phase::Settling
     );
-    let metrics = watched.then(|| judge::probed(test, ctx, now)).flatten();
+    let metrics = (watched && !held)
+        .then(|| judge::probed(test, ctx, now))
+        .flatten();
     let lost_nodes = match &journal {
         Ok(journal) => lost_nodes(journal, &pods, &departed, ctx).await,
         Err(_) => HashSet::new(),

@@ -409,9 +409,31 @@ fn root(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
+/// The URL for whoever may read it: without a user and a password.
+pub(crate) fn without_credentials(url: &str) -> String {
+    let Ok(mut parsed) = reqwest::Url::parse(url) else {
+        return url.to_owned();
+    };
+    if parsed.username().is_empty() && parsed.password().is_none() {
+        return url.to_owned();
+    }
+    // Only a URL that cannot have any refuses.
+    let _ = parsed.set_username("");
+    let _ = parsed.set_password(None);
+    parsed.to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_credentials_and_else_as_it_is() {
+        let shown = without_credentials("https://me:secret@prometheus.example:9090/base");
+        assert_eq!(shown, "https://prometheus.example:9090/base");
+        let plain = "http://prometheus.monitoring:9090";
+        assert_eq!(without_credentials(plain), plain);
+    }
 
     fn read(body: &str) -> Result<Answer, Problem> {
         decode(body.as_bytes())

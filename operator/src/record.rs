@@ -28,9 +28,9 @@ const MOST_TAIL_BYTES: usize = 4_000;
 /// What the evidence may take of a ConfigMap, which holds one MiB, encoded as base64 on its way.
 const EVIDENCE_BYTES: usize = 700 * 1024;
 
-/// How often writing it is tried, and how long each try may take.
+/// How often writing it is tried, and how long that may take in all: a deadline may be near.
 const EVIDENCE_TRIES: u32 = 3;
-const EVIDENCE_PATIENCE: Duration = Duration::from_secs(3);
+const EVIDENCE_PATIENCE: Duration = Duration::from_secs(4);
 
 /// Something that is written down, with the SoakTest as it was written.
 #[derive(Debug)]
@@ -244,16 +244,22 @@ async fn kept(test: &SoakTest, evidence: Evidence, ctx: &Context) -> Result<Stri
         binary_data: Some([(EVIDENCE_KEY.to_owned(), ByteString(bytes))].into()),
         ..owned_map(test, format!("{}-evidence", test.name_any()))
     };
-    let mut problem = "no answer in time".to_owned();
-    for _ in 0..EVIDENCE_TRIES {
-        match tokio::time::timeout(EVIDENCE_PATIENCE, put(test, &map, ctx)).await {
-            Ok(Ok(())) => return Ok(map.name_any()),
-            Ok(Err(error)) if is_final(&error) => return Err(error.to_string()),
-            Ok(Err(error)) => problem = error.to_string(),
-            Err(_) => {}
+    let tries = async {
+        let mut problem = String::new();
+        for _ in 0..EVIDENCE_TRIES {
+            if !ctx.leadership.may_act() {
+                return Err("this operator does not lead any more".to_owned());
+            }
+            match put(test, &map, ctx).await {
+                Ok(()) => return Ok(map.name_any()),
+                Err(error) if is_final(&error) => return Err(error.to_string()),
+                Err(error) => problem = error.to_string(),
+            }
         }
-    }
-    Err(problem)
+        Err(problem)
+    };
+    let kept = tokio::time::timeout(EVIDENCE_PATIENCE, tries).await;
+    kept.unwrap_or_else(|_| Err("no answer in time".to_owned()))
 }
 
 /// Creates the ConfigMap, or takes the place of one that an operator wrote that could not write its status; one that is not

@@ -19,6 +19,9 @@ pub(super) const RESTARTED_WITHIN: SignedDuration = SignedDuration::from_secs(60
 /// Clocks of nodes differ, and say the end of a container in whole seconds.
 const CLOCKS: SignedDuration = SignedDuration::from_secs(10);
 
+/// Clocks of two operators differ by less.
+const CLOCKS_OF_OPERATORS: SignedDuration = SignedDuration::from_secs(1);
+
 /// How many events the status shows, with those that are not yet recovered from.
 const RECENT: usize = 8;
 
@@ -72,22 +75,19 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
         };
         return;
     }
-    if let Found::Untouched { version } = &found
-        && !late
-        && (forbidden(draft, &intent, &deed).is_none() || matches!(deed, Deed::Crash(_)))
-        && !Mutant::CallsPendingDone.is_on()
-    {
+    let mut why = reason::TOO_LATE;
+    if matches!(found, Found::Untouched) && !late && !Mutant::CallsPendingDone.is_on() {
         // To crash it again might hit the container that came after: whether it did shows by itself.
-        if !matches!(deed, Deed::Crash(_)) {
-            draft.decision.effect = Effect::Inject {
-                version: version.clone(),
-                intent,
-                deed,
-                again: true,
-            };
+        let crash = matches!(deed, Deed::Crash(_));
+        match chaos::released(draft, &intent, true) {
+            Ok(effect) if !crash => draft.decision.effect = effect,
+            Err(refused) if !crash => why = refused,
+            _ => {}
         }
-        draft.look_at(draft.now + SignedDuration::from_secs(1));
-        return;
+        if crash || why == reason::TOO_LATE {
+            draft.look_at(draft.now + SignedDuration::from_secs(1));
+            return;
+        }
     }
     if matches!(found, Found::Unknown) {
         draft.look_at(draft.now + SignedDuration::from_secs(1));
@@ -101,8 +101,7 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
         draft.look_at(draft.now);
         return;
     }
-    let why = forbidden(draft, &intent, &deed).filter(|_| !late);
-    let record = found.resolves(&intent, draft.now, why.unwrap_or(reason::TOO_LATE));
+    let record = found.resolves(&intent, draft.now, why);
     draft.announce_about(
         intent.kind.clone(),
         true,
@@ -122,7 +121,7 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
 
 /// Does what was held until now, or gives it up.
 fn release(draft: &mut Draft<'_>, intent: &PendingIntent) {
-    match chaos::released(draft, intent) {
+    match chaos::released(draft, intent, false) {
         Ok(effect) => draft.decision.effect = effect,
         Err(why) => {
             draft.status().chaos.pending = None;
@@ -136,29 +135,10 @@ fn release(draft: &mut Draft<'_>, intent: &PendingIntent) {
     draft.look_at(draft.now + SignedDuration::from_secs(1));
 }
 
-/// Why the intent must not be carried out any more: somebody has suspended the soak or protected its target since.
-fn forbidden(draft: &Draft<'_>, intent: &PendingIntent, deed: &Deed) -> Option<&'static str> {
-    let hit = |pod: &&PodFact| {
-        let component = deed.is_of_component() && pod.component == intent.component;
-        component || pod.uid == intent.uid
-    };
-    let protected = draft
-        .observed
-        .pods
-        .iter()
-        .filter(hit)
-        .any(|pod| pod.protected);
-    if draft.test.spec.suspend {
-        Some(reason::SUSPENDED)
-    } else {
-        protected.then_some(reason::PROTECTED)
-    }
-}
-
 /// What has become of the target of an intent whose result nobody wrote down.
 enum Found {
     /// It is as it was.
-    Untouched { version: String },
+    Untouched,
     /// It shows that the event was done.
     Done,
     /// What was to end has ended.
@@ -172,8 +152,7 @@ enum Found {
 impl Found {
     fn of(draft: &Draft<'_>, intent: &PendingIntent, deed: &Deed) -> Self {
         if draft.held().is_some() {
-            let version = String::new();
-            return Self::Untouched { version };
+            return Self::Untouched;
         }
         if draft.observed.unseen.is_some() {
             return Self::Unknown;
@@ -185,8 +164,7 @@ impl Found {
                     if owner.event == Some(intent.index) {
                         Self::Done
                     } else {
-                        let version = String::new();
-                        Self::Untouched { version }
+                        Self::Untouched
                     }
                 }
                 Some(Ok(_)) => Self::Taken,
@@ -206,9 +184,7 @@ impl Found {
             // Whether it crashed before somebody else took it nobody knows any more.
             None if deed.ends_the_pod() || crash => Self::Ended,
             Some(pod) if crash && crashed(pod, intent.restarts, told) => Self::Ended,
-            Some(pod) if pod.restarts == intent.restarts && !pod.stopped => Self::Untouched {
-                version: pod.version.clone(),
-            },
+            Some(pod) if pod.restarts == intent.restarts && !pod.stopped => Self::Untouched,
             _ => Self::Taken,
         }
     }
@@ -221,7 +197,7 @@ impl Found {
                 record.result = EventResult::Injected;
                 record.injected_at = Some(now);
             }
-            Self::Untouched { .. } => why.clone_into(&mut record.reason),
+            Self::Untouched => why.clone_into(&mut record.reason),
             Self::Taken => reason::TARGET_GONE.clone_into(&mut record.reason),
             Self::Done => {
                 record.result = EventResult::Unproven;
@@ -359,8 +335,11 @@ pub(super) fn ended(draft: &Draft<'_>, id: &IncarnationId) -> bool {
         let told = event.injected_at.unwrap_or(event.planned_at);
         (event.index, &event.uid, event.restarts, told)
     });
-    // What is held nobody has asked for: whatever happens to its pod, chaos did not.
-    let pending = chaos.pending.iter().filter(|_| !draft.observed.held);
+    // What is held nobody has asked for, nor what is not due yet by whatever clock: chaos did not do it.
+    let asked = |intent: &&PendingIntent| {
+        !draft.observed.held && draft.now + CLOCKS_OF_OPERATORS >= intent.planned_at
+    };
+    let pending = chaos.pending.iter().filter(asked);
     let pod = pod_of(draft, &id.uid);
     pending
         .map(|intent| {

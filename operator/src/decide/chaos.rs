@@ -91,8 +91,8 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
         }
         Ok((_, target)) if early => {
             let intent = due.intent(target, draft.now);
-            draft.status().chaos.pending = Some(intent.clone());
-            draft.decision.effect = Effect::Hold(intent);
+            draft.status().chaos.pending = Some(intent);
+            draft.decision.effect = Effect::Hold;
             draft.look_at(at);
         }
         Ok((deed, target)) => {
@@ -123,9 +123,13 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
     }
 }
 
-/// What is to be done now for the intent that this process holds: its deed, where all that was asked of its target when it
-/// was chosen still holds, or the guard that refuses it by now.
-pub(super) fn released(draft: &Draft<'_>, intent: &PendingIntent) -> Result<Effect, &'static str> {
+/// What is to be done now for the intent: its deed, where all that was asked of its target when it was chosen still holds, or
+/// the guard that refuses it by now. It may have been done already where it is done `again`.
+pub(super) fn released(
+    draft: &Draft<'_>,
+    intent: &PendingIntent,
+    again: bool,
+) -> Result<Effect, &'static str> {
     let plan = draft.observed.plan.as_ref().map_err(|_| reason::ENDED)?;
     let event = plan.events().get(intent.index as usize);
     let planned = event.and_then(|event| Some((event, plan.kind(event)?)));
@@ -150,7 +154,7 @@ pub(super) fn released(draft: &Draft<'_>, intent: &PendingIntent) -> Result<Effe
         intent: intent.clone(),
         deed,
         version: target.version,
-        again: false,
+        again,
     })
 }
 
@@ -167,7 +171,7 @@ pub(super) fn on_the_tick(draft: &Draft<'_>) -> Option<Effect> {
     if !(now && goes_on && there && draft.observed.journal.is_ok()) {
         return None;
     }
-    released(draft, intent).ok()
+    released(draft, intent, false).ok()
 }
 
 /// Whether something is undone for the first time, which goes before anything else. Where that fails it is tried again, and

@@ -69,7 +69,8 @@ pub(super) fn incarnations(draft: &mut Draft<'_>) {
 
 /// The component of which it is not yet known whether an event has been done to all of it.
 fn undecided(draft: &Draft<'_>) -> Option<String> {
-    let intent = draft.decision.status.chaos.pending.as_ref()?;
+    let pending = draft.decision.status.chaos.pending.as_ref();
+    let intent = pending.filter(|_| !draft.observed.held)?;
     let deed = draft.deed(intent.index)?;
     deed.is_of_component().then(|| intent.component.clone())
 }

@@ -13,6 +13,7 @@ use super::{Draft, Effect, aftermath, chaos, health, recovery, signed};
 use crate::judge::{self, Looking};
 use crate::lease::Led;
 use crate::mutant::Mutant;
+use crate::prometheus::without_credentials;
 use crate::reasons::breach;
 
 /// How long before the deadline a soak is ended, so that it is Completed by then.
@@ -294,8 +295,7 @@ fn judged(draft: &mut Draft<'_>) {
             draft.status().criteria = verdict.criteria;
             draft.status().footprints = verdict.footprints;
             draft.status().estimates.clear();
-            end(draft, outcome.into(), message);
-            keep(draft, verdict.charts);
+            end_with(draft, outcome.into(), message, verdict.charts);
         }
         Some(Err(problem)) => {
             draft.status().message = problem;
@@ -394,7 +394,11 @@ fn done_late(draft: &mut Draft<'_>) {
 }
 
 /// Sets the outcome, once, and lets the workload be removed.
-pub(super) fn end(draft: &mut Draft<'_>, outcome: SoakOutcome, message: String) {
+fn end(draft: &mut Draft<'_>, outcome: SoakOutcome, message: String) {
+    end_with(draft, outcome, message, Vec::new());
+}
+
+fn end_with(draft: &mut Draft<'_>, outcome: SoakOutcome, message: String, charts: Vec<Chart>) {
     aftermath::close(draft);
     let now = draft.now;
     let status = draft.status();
@@ -403,7 +407,7 @@ pub(super) fn end(draft: &mut Draft<'_>, outcome: SoakOutcome, message: String) 
     enter(draft, Phase::CleaningUp, message);
     draft.look_at(now);
     if draft.before.times.soaking.is_some() {
-        keep(draft, Vec::new());
+        keep(draft, charts);
     }
 }
 
@@ -415,6 +419,9 @@ fn keep(draft: &mut Draft<'_>, charts: Vec<Chart>) {
     status.chaos.recent.clear();
     status.journal.tail.clear();
     test.status = Some(status);
+    if let Some(prometheus) = &mut test.spec.metrics.prometheus {
+        prometheus.url = without_credentials(&prometheus.url);
+    }
     draft.decision.evidence = Some(Box::new(Evidence {
         version: Evidence::VERSION,
         operator: env!("CARGO_PKG_VERSION").to_owned(),

@@ -51,8 +51,8 @@ pub(crate) enum Effect {
     None,
     /// Create the workload, or bring it to what is planned.
     Deploy,
-    /// Keep the intent that is written down until its instant: nobody has asked for it yet.
-    Hold(PendingIntent),
+    /// Keep the pending intent until its instant: nobody has asked for it yet.
+    Hold,
     /// Carry out the intent that is written down.
     Inject {
         intent: PendingIntent,
@@ -232,8 +232,9 @@ impl Draft<'_> {
             .status
             .components
             .clone_from(&self.before.components);
-        // What is done again is written down again, or it might be done on a status that is not the last any more.
-        let again = matches!(self.decision.effect, Effect::Inject { again: true, .. });
+        // What is not done on its instant is written down again, or it might be done on a SoakTest that is not the last any
+        // more.
+        let again = matches!(self.decision.effect, Effect::Inject { .. });
         let changed = self.decision.status != *self.before || !self.decision.journal.is_empty();
         if changed || again || (due && self.decision.status.phase != Phase::Completed) {
             self.decision.status.components = ready;

@@ -278,7 +278,7 @@ impl World {
                     self.leaving.entry(pod.uid.clone()).or_insert(self.now);
                 }
             }
-            Effect::Hold(intent) => self.held = Some(intent.clone()),
+            Effect::Hold => self.held.clone_from(&self.status().chaos.pending.clone()),
             Effect::Inject {
                 intent,
                 deed,

@@ -7,6 +7,8 @@ use minmaxlttb::{Binning, Point, lttb};
 use soak_api::verdict::{IncarnationSeries, Measured, Run, Sample, Source};
 use soak_api::{Chart, CriterionKind, Line, Signal};
 
+use super::aside;
+
 /// How many points all charts of a soak have together.
 const POINTS: usize = 40_000;
 
@@ -14,14 +16,28 @@ const POINTS: usize = 40_000;
 const LEAST: usize = 4;
 
 /// What criteria were judged on, each once however many criteria are about it.
-#[derive(Default)]
-pub(super) struct Measurements {
-    runs: Vec<(Chart, Arc<Run>)>,
+pub(super) struct Charts {
+    all: Vec<Chart>,
+    /// How many points each has at most.
+    share: usize,
+    /// Seconds are counted from here.
+    origin: f64,
 }
 
-impl Measurements {
-    /// Notes what a criterion was judged on.
-    pub(super) fn add(&mut self, criterion: &str, kind: &CriterionKind, run: &Arc<Run>) {
+impl Charts {
+    /// None yet, for so many criteria.
+    pub(super) fn of(criteria: usize, origin: f64) -> Self {
+        let share = POINTS / criteria.max(1);
+        let all = Vec::new();
+        Self { all, share, origin }
+    }
+
+    pub(super) fn into_inner(self) -> Vec<Chart> {
+        self.all
+    }
+
+    /// Draws what a criterion was judged on. Nothing hangs on it: what cannot be drawn is left out.
+    pub(super) async fn add(&mut self, criterion: &str, kind: &CriterionKind, run: &Arc<Run>) {
         let (of, unit) = match kind.source() {
             Source::Pods(Measured::Signal(Signal::Tasks)) => ("Tasks", "tasks"),
             Source::Pods(Measured::Signal(Signal::Memory)) => ("Memory", "bytes"),
@@ -29,28 +45,22 @@ impl Measurements {
             Source::Counter(query) | Source::Query(query) => (query, ""),
             Source::Events => return,
         };
-        if let Some((chart, _)) = self.runs.iter_mut().find(|(chart, _)| chart.of == of) {
+        if let Some(chart) = self.all.iter_mut().find(|chart| chart.of == of) {
             chart.criteria.push(criterion.to_owned());
             return;
         }
-        let chart = Chart {
+        let mut chart = Chart {
             criteria: vec![criterion.to_owned()],
             of: of.to_owned(),
             unit: unit.to_owned(),
             ..Chart::default()
         };
-        self.runs.push((chart, run.clone()));
-    }
-
-    /// The charts, with seconds counted from `origin`.
-    pub(super) fn charts(self, origin: f64) -> Vec<Chart> {
-        let share = POINTS / self.runs.len().max(1);
-        let drawn = |(mut chart, run): (Chart, Arc<Run>)| {
-            let lines = lines(&run);
-            chart.not_shown = draw(&mut chart, lines, share, origin);
+        let (run, share, origin) = (run.clone(), self.share, self.origin);
+        let drawn = aside(move || {
+            chart.not_shown = draw(&mut chart, lines(&run), share, origin);
             chart
-        };
-        self.runs.into_iter().map(drawn).collect()
+        });
+        self.all.extend(drawn.await);
     }
 }
 
@@ -95,9 +105,9 @@ fn lines(run: &Run) -> Vec<Whole> {
         .collect()
 }
 
-/// The pod; of a series that is about none, what its labels say.
+/// The pod; of a series of an expression, which may have several of a pod or be about none, what its labels say.
 fn name(series: &IncarnationSeries) -> String {
-    if !series.pod.is_empty() {
+    if !series.component.is_empty() {
         return series.pod.clone();
     }
     let labels = series.labels.iter().filter(|(name, _)| *name != "__name__");
@@ -163,6 +173,8 @@ mod tests {
     use super::*;
     use crate::judge::testing::{observation, test};
 
+    const ORIGIN: f64 = 1_000.0;
+
     fn kind(criterion: serde_json::Value) -> CriterionKind {
         let criterion: Criterion = serde_json::from_value(criterion).expect("a criterion");
         criterion.kind().expect("a kind")
@@ -196,17 +208,17 @@ mod tests {
         Arc::new(run)
     }
 
-    #[test]
-    fn parts_of_an_incarnation_are_one_line_and_criteria_about_the_same_are_one_chart() {
+    #[tokio::test]
+    async fn parts_of_an_incarnation_are_one_line_and_criteria_about_the_same_are_one_chart() {
         let run = run(vec![
             series(1, "consume", 3),
             series(1, "core", 3),
             series(2, "core", 3),
         ]);
-        let mut all = Measurements::default();
-        all.add("tasks", &tasks("tasks"), &run);
-        all.add("again", &tasks("again"), &run);
-        let charts = all.charts(1_000.0);
+        let mut all = Charts::of(2, ORIGIN);
+        all.add("tasks", &tasks("tasks"), &run).await;
+        all.add("again", &tasks("again"), &run).await;
+        let charts = all.into_inner();
         let [chart] = charts.as_slice() else {
             panic!("{charts:?}")
         };
@@ -220,15 +232,15 @@ mod tests {
         assert_eq!(second.values, [0.0, 1.0, 2.0]);
     }
 
-    #[test]
-    fn three_days_of_a_hundred_pods_keep_their_shape_in_as_many_points_as_there_are() {
+    #[tokio::test]
+    async fn three_days_of_a_hundred_pods_keep_their_shape_in_as_many_points_as_there_are() {
         // Each pod is killed every two hours: 3 600 incarnations of 480 samples.
         let run = run((0..3_600).map(|pod| series(pod, "consume", 480)).collect());
-        let mut all = Measurements::default();
-        all.add("tasks", &tasks("tasks"), &run);
+        let mut all = Charts::of(2, ORIGIN);
+        all.add("tasks", &tasks("tasks"), &run).await;
         let memory = kind(json!({"name": "m", "growth": {"signal": "Memory", "maxPercent": 5}}));
-        all.add("memory", &memory, &run);
-        let charts = all.charts(0.0);
+        all.add("memory", &memory, &run).await;
+        let charts = all.into_inner();
         let points =
             |chart: &Chart| -> usize { chart.lines.iter().map(|line| line.values.len()).sum() };
         let drawn: usize = charts.iter().map(points).sum();
@@ -236,20 +248,20 @@ mod tests {
         for chart in &charts {
             assert_eq!((chart.lines.len(), chart.not_shown), (3_600, 0));
             for line in &chart.lines {
-                assert_eq!(line.seconds.first(), Some(&1_000.0));
-                assert_eq!(line.seconds.last(), Some(&(1_000.0 + 479.0 * 5.0)));
+                assert_eq!(line.seconds.first(), Some(&0.0));
+                assert_eq!(line.seconds.last(), Some(&(479.0 * 5.0)));
             }
         }
     }
 
-    #[test]
-    fn what_is_about_no_pod_is_named_by_its_labels() {
+    #[tokio::test]
+    async fn what_is_about_no_pod_is_named_by_its_labels() {
         let mut one = series(1, "consume", 2);
         (one.component, one.pod) = (String::new(), String::new());
-        let mut all = Measurements::default();
+        let mut all = Charts::of(2, ORIGIN);
         let threshold = kind(json!({"name": "l", "threshold": {"query": "latency", "max": 0.1}}));
-        all.add("latency", &threshold, &run(vec![one]));
-        let charts = all.charts(0.0);
+        all.add("latency", &threshold, &run(vec![one])).await;
+        let charts = all.into_inner();
         assert_eq!(charts[0].lines[0].name, "component=consume");
         assert_eq!(charts[0].of, "latency");
     }

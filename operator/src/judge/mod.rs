@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use soak_api::verdict::{self, Criterion, Footprint, Judgement, Outcome, SeriesGrowth};
 use soak_api::{Chart, CriterionResult, FailedFast, GrowthRow, SoakTest};
 
-use self::charts::Measurements;
+use self::charts::Charts;
 pub(crate) use self::evidence::PROVEN;
 #[cfg(test)]
 pub(crate) use self::look::Look;
@@ -104,14 +104,15 @@ pub(crate) async fn judge(
             .await
             .map_err(|e| e.to_string())?,
     );
-    let mut measured = Measurements::default();
+    let from = observation.from.as_duration().as_secs_f64();
+    let mut charts = Charts::of(test.spec.criteria.len(), from);
     for criterion in &test.spec.criteria {
         let result = match criterion.kind() {
             Ok(kind) => {
                 let name = kind.name();
                 let result = match signals.run(&kind).await.map_err(|e| e.to_string())? {
                     Ok(run) => {
-                        measured.add(&criterion.name, &kind, &run);
+                        charts.add(&criterion.name, &kind, &run).await;
                         let judgement = aside(move || verdict::judge(&kind, &run)).await?;
                         row(&criterion.name, name, judgement)
                     }
@@ -132,11 +133,10 @@ pub(crate) async fn judge(
         results.push(result);
     }
     let footprints = footprints::footprints(&mut signals).await?;
-    let from = observation.from.as_duration().as_secs_f64();
     Ok(bounded::bounded(Verdict {
         criteria: results,
         footprints,
-        charts: aside(move || measured.charts(from)).await?,
+        charts: charts.into_inner(),
     }))
 }
 

@@ -100,7 +100,7 @@ async fn process(model: Arc<Model>, caller: Arc<Caller>, identity: String, dice:
     let work = async {
         leadership.acquired().await;
         model.tell(format!("{identity} leads"));
-        lead(&model, client, identity, leadership.clone(), dice).await;
+        Box::pin(lead(&model, client, identity, leadership.clone(), dice)).await;
     };
     tokio::select! {
         biased;
