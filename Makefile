@@ -138,6 +138,10 @@ cluster-status: ## What there is of the cluster
 soak-kills: ## The operator killed thirty times while events overlap: each accounted for, none done twice (20 minutes)
 	@hack/e2e.sh thirty_kills
 
+.PHONY: leak-modes
+leak-modes: ## Each leak of the simulation in turn: the operator fails it and names the component, the clean twin passes (20 minutes)
+	@hack/e2e.sh leak_modes
+
 .PHONY: bench-chaos
 bench-chaos: ## What a kill takes beside a bare DELETE, and how exactly fifteen soaks at once keep their plans
 	@hack/e2e.sh bench_chaos
