@@ -41,10 +41,34 @@ fn cases() -> Vec<Case> {
             found_by: None,
         },
         case(LeakMode::OrphanedPullLoop, None, tasks, "worker", "consume"),
-        case(LeakMode::UnguardedStart, None, tasks, "worker", "assignment"),
-        case(LeakMode::ConsumeLoopPerRestart, None, tasks, "worker", "consume"),
-        case(LeakMode::MonitorPerProcessEvent, None, tasks, "worker", "election"),
-        case(LeakMode::OrphanedConsumers, None, "consumer-growth", "worker", ""),
+        case(
+            LeakMode::UnguardedStart,
+            None,
+            tasks,
+            "worker",
+            "assignment",
+        ),
+        case(
+            LeakMode::ConsumeLoopPerRestart,
+            None,
+            tasks,
+            "worker",
+            "consume",
+        ),
+        case(
+            LeakMode::MonitorPerProcessEvent,
+            None,
+            tasks,
+            "worker",
+            "election",
+        ),
+        case(
+            LeakMode::OrphanedConsumers,
+            None,
+            "consumer-growth",
+            "worker",
+            "",
+        ),
         case(LeakMode::KeptBuffers, None, memory, "worker", ""),
         case(LeakMode::ProducerTicker, None, tasks, "producer", "publish"),
         case(LeakMode::PiledTimers, Some(100), memory, "worker", ""),
@@ -79,7 +103,11 @@ fn problem(case: &Case, status: &SoakTestStatus) -> Option<String> {
     let found = criterion(status, name);
     let named = found.component.as_deref() == Some(component);
     let failed = status.outcome == Some(SoakOutcome::Failed) && found.outcome == Outcome::Failed;
-    let told = part.is_empty() || found.contributions.iter().any(|row| row.name.contains(part));
+    let told = part.is_empty()
+        || found
+            .contributions
+            .iter()
+            .any(|row| row.name.contains(part));
     (!(failed && named && told)).then(|| format!("{}: {}", found.name, found.sentence))
 }
 
@@ -89,9 +117,15 @@ fn row(case: &Case, status: &SoakTestStatus) -> String {
     for one in status.criteria.iter().filter(failed) {
         let component = one.component.as_deref().unwrap_or("-");
         let estimate = one.estimate.unwrap_or(f64::NAN);
-        let _ = write!(by, "  {} of {component} {estimate:.1} {}", one.name, one.unit);
+        let _ = write!(
+            by,
+            "  {} of {component} {estimate:.1} {}",
+            one.name, one.unit
+        );
     }
-    let outcome = status.outcome.map_or_else(String::new, |outcome| format!("{outcome:?}"));
+    let outcome = status
+        .outcome
+        .map_or_else(String::new, |outcome| format!("{outcome:?}"));
     format!("{:<24}{outcome:<14}{by}", case.mode.to_string())
 }
 

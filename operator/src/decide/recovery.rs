@@ -9,8 +9,8 @@ use crate::chaos::Deed;
 use crate::mutant::Mutant;
 use crate::reasons::{breach, chaos as reason};
 
-/// After this long the watch has told of a pod that came and went, even where it lags.
-const TOLD_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+/// After this long a pod that is not wanted any more has gone, and the watch has told of it, even where it lags.
+const TOLD_WITHIN: SignedDuration = SignedDuration::from_secs(15);
 
 /// Notes which events are proven, undoes what has lasted long enough, and notes which components are back, and which have
 /// been away too long.

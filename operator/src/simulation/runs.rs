@@ -429,6 +429,17 @@ fn every_deliberate_fault_is_found() {
     assert_eq!(missed, [], "not found in {most} runs each");
 }
 
+/// Seeds that have broken a promise once, beyond those that are run every time.
+const ONCE_BROKEN: [u64; 1] = [9346];
+
+#[test]
+fn what_has_broken_a_promise_once_keeps_it() {
+    for seed in ONCE_BROKEN {
+        let run = run(seed);
+        assert_eq!(run.broken, Vec::<String>::new(), "{}", run.history);
+    }
+}
+
 /// `SEEDS` runs (1 000 unless told), or the one of `SEED` with its history.
 #[test]
 fn whatever_goes_wrong_every_promise_holds() {
