@@ -42,6 +42,10 @@ pub(crate) async fn reconcile(
         let held = decision.status.chaos.pending.clone();
         ctx.remember(&test, |memory| memory.held = held);
     }
+    if !ctx.leadership.may_act() {
+        // A process that was stopped may have lost the Lease: what another is at is not for it to settle.
+        return Err(Error::NotLeading);
+    }
     let persisted = record(&test, decision, ctx).await?; // the only writer of status and journal
     let written = persisted.test.clone();
     ctx.shows(&written);

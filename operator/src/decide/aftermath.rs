@@ -76,15 +76,17 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
         return;
     }
     let mut why = reason::TOO_LATE;
-    if matches!(found, Found::Untouched) && !late && !Mutant::CallsPendingDone.is_on() {
+    if matches!(found, Found::Untouched) && !Mutant::CallsPendingDone.is_on() {
         // To crash it again might hit the container that came after: whether it did shows by itself.
-        let crash = matches!(deed, Deed::Crash(_));
-        match chaos::released(draft, &intent, true) {
-            Ok(effect) if !crash => draft.decision.effect = effect,
-            Err(refused) if !crash => why = refused,
-            _ => {}
+        if !matches!(deed, Deed::Crash(_)) {
+            match chaos::released(draft, &intent, true) {
+                Ok(effect) if !late => draft.decision.effect = effect,
+                Err(refused) => why = refused,
+                Ok(_) => {}
+            }
         }
-        if crash || why == reason::TOO_LATE {
+        // An earlier request may still be on its way: what is refused by now is not given up before it would be too late.
+        if !late {
             draft.look_at(draft.now + SignedDuration::from_secs(1));
             return;
         }

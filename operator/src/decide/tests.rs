@@ -754,6 +754,11 @@ fn an_intent_found_when_the_soak_is_suspended_or_its_pod_protected_says_so() {
         forbid(&mut world, &mut observed);
         let decision = decide(&world.test, &observed, world.now);
         assert_eq!(decision.effect, Effect::None);
+        let waits = decision.status.chaos.pending.is_some();
+        assert!(waits, "an earlier request may be on its way");
+        let late = world.now + SignedDuration::from_secs(8);
+        let decision = decide(&world.test, &observed, late);
+        assert_eq!(decision.effect, Effect::None);
         decision.status.chaos.recent[0].reason.clone()
     };
     let suspended = why(|world, _| world.test.spec.suspend = true);
