@@ -921,7 +921,7 @@ async fn what_is_left_out_is_filled_in() {
                 "weights": {"distribution": "Uniform"},
                 "assignment": "ConsistentHash",
                 "workers": {"replicas": 3, "processingDelay": {"min": "10ms", "max": "50ms"}},
-                "producers": {"replicas": 1},
+                "producers": {"replicas": 2},
                 "leak": {"mode": "None"},
             }},
             "metrics": {"step": "15s"},
