@@ -55,6 +55,8 @@ pub(super) struct Promises {
     /// When the Lease was renewed.
     renewed: Vec<Timestamp>,
     disturbances: Vec<Timestamp>,
+    /// When containers were told to crash that did not, and may have ended by themselves soon after: nobody can tell.
+    indistinct: Vec<Timestamp>,
 }
 
 #[derive(Clone, Debug)]
@@ -505,6 +507,10 @@ impl Promises {
             let by_itself = matches!(blow, Blow::Container(_))
                 && self.disturbed_after(event.injected_at.unwrap_or(event.planned_at));
             let proven = hit == Some(blow.on(&event.uid, *index)) || by_itself;
+            if by_itself && hit.is_none() {
+                let told = event.injected_at.unwrap_or(event.planned_at);
+                self.indistinct.push(told);
+            }
             if event.result == EventResult::Injected && !proven {
                 self.breaks("Injected is proven", how);
             } else if hit.is_some()
@@ -556,7 +562,11 @@ impl Promises {
             let how = format!("{} of {}", self.struck.len(), status.chaos.planned);
             self.breaks("no pass without chaos", how);
         }
-        let disturbed = |at: &&Timestamp| **at > from && **at < to;
+        let ours_by_all_appearance = |at: Timestamp| {
+            let mut told = self.indistinct.iter();
+            told.any(|told| at >= *told && at <= *told + SignedDuration::from_mins(1))
+        };
+        let disturbed = |at: &&Timestamp| **at > from && **at < to && !ours_by_all_appearance(**at);
         if let Some(at) = self.disturbances.iter().find(disturbed).copied() {
             let promise = "no pass where pods went that chaos did not take";
             self.breaks(promise, format!("at {at}"));
