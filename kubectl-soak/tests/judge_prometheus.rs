@@ -1,10 +1,10 @@
 //! What Prometheus has recorded, judged by the built program.
 
 mod program;
+mod server;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 
 use program::{Ended, judge};
 use serde_json::{Value, json};
@@ -31,44 +31,18 @@ impl Asked {
     }
 }
 
-/// A server that answers with a status and a body, on a port of its own, until the test ends.
+/// A Prometheus that answers with a status and a body.
 fn serve(answer: impl Fn(&Asked) -> (u16, String) + Send + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            // A client that hangs up is no problem of the server's.
-            let _ = answer_one(stream, &answer);
-        }
-    });
-    url
-}
-
-fn answer_one(
-    mut stream: TcpStream,
-    answer: &impl Fn(&Asked) -> (u16, String),
-) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
-    let request = lines.next().unwrap_or_else(|| Ok(String::new()))?;
-    for header in lines {
-        if header?.is_empty() {
-            break;
-        }
-    }
-    let target = request.split(' ').nth(1).unwrap_or_default();
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let parameters = query.split('&').filter_map(|pair| pair.split_once('='));
-    let (status, body) = answer(&Asked {
-        path: path.to_owned(),
-        parameters: parameters
-            .map(|(name, value)| (name.to_owned(), unescaped(value)))
-            .collect(),
-    });
-    write!(
-        stream,
-        "HTTP/1.1 {status} Whatever\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )
+    server::serve(move |target| {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let parameters = query.split('&').filter_map(|pair| pair.split_once('='));
+        answer(&Asked {
+            path: path.to_owned(),
+            parameters: parameters
+                .map(|(name, value)| (name.to_owned(), unescaped(value)))
+                .collect(),
+        })
+    })
 }
 
 fn unescaped(text: &str) -> String {

@@ -1,42 +1,19 @@
 //! Reports of soaks that are over, made by the built program from evidence in a file.
 
 mod evidence;
+mod program;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
+use program::{Ended, run_in};
 use quick_junit::{NonSuccessKind, Report, TestCaseStatus};
 use soak_api::Evidence;
 use soak_api::verdict::Outcome;
 
-/// What a run of the program came to.
-struct Ended {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
 /// `kubectl soak report` in a directory of its own, with evidence on standard input.
 fn report(directory: &Path, evidence: &[u8], args: &[&str]) -> Ended {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_kubectl-soak"))
-        .args(["report", "--evidence", "-"])
-        .args(args)
-        .current_dir(directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    // Where it does not read its input, it may be gone before it is written.
-    let _ = child.stdin.take().expect("piped").write_all(evidence);
-    let output = child.wait_with_output().expect("the program ends");
-    let text = |bytes| String::from_utf8(bytes).expect("text");
-    Ended {
-        code: output.status.code().expect("no signal"),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    }
+    let args = [&["report", "--evidence", "-"], args].concat();
+    run_in(directory, &args, evidence)
 }
 
 fn directory(name: &str) -> PathBuf {

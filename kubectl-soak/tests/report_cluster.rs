@@ -1,9 +1,8 @@
 //! Reports of soaks in a cluster: an API server that answers what it is told to, and nothing else.
 
 mod evidence;
+mod server;
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use k8s_openapi::ByteString;
@@ -17,41 +16,18 @@ type Cluster = Vec<(&'static str, Value)>;
 const TEST: &str = "/apis/soak-operator.io/v1alpha1/namespaces/soak/soaktests/leaking";
 const MAP: &str = "/api/v1/namespaces/soak/configmaps/leaking-evidence";
 
-/// An API server on a port of its own, until the test ends.
+/// An API server that has this and nothing else.
 fn serve(cluster: Cluster) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            // A client that hangs up is no problem of the server's.
-            let _ = answer(stream, &cluster);
-        }
-    });
-    url
-}
-
-fn answer(mut stream: TcpStream, cluster: &Cluster) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
-    let request = lines.next().unwrap_or_else(|| Ok(String::new()))?;
-    for header in lines {
-        if header?.is_empty() {
-            break;
-        }
-    }
-    let target = request.split(' ').nth(1).unwrap_or_default();
-    let path = target.split('?').next().unwrap_or_default();
-    let found = cluster.iter().find(|(of, _)| *of == path);
-    let missing = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "not found",
-        "reason": "NotFound", "code": 404,
-    });
-    let (status, body) = found.map_or((404, &missing), |(_, object)| (200, object));
-    let body = body.to_string();
-    write!(
-        stream,
-        "HTTP/1.1 {status} Whatever\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )
+    server::serve(move |target| {
+        let path = target.split('?').next().unwrap_or_default();
+        let found = cluster.iter().find(|(of, _)| *of == path);
+        let missing = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "not found",
+            "reason": "NotFound", "code": 404,
+        });
+        let (status, body) = found.map_or((404, &missing), |(_, object)| (200, object));
+        (status, body.to_string())
+    })
 }
 
 /// `kubectl soak report`: its exit code, and what it wrote to standard output and standard error.

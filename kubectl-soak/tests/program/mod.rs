@@ -1,6 +1,7 @@
 //! The built program, run to its end.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What a run of the program came to.
@@ -17,10 +18,16 @@ pub fn judge(args: &[&str], stdin: &[u8]) -> Ended {
 }
 
 /// `kubectl soak` in the directory of [`file`], with something on standard input.
+#[allow(dead_code, reason = "not every test runs it there")]
 pub fn run(args: &[&str], stdin: &[u8]) -> Ended {
+    run_in(Path::new(env!("CARGO_TARGET_TMPDIR")), args, stdin)
+}
+
+/// `kubectl soak` in that directory, with something on standard input.
+pub fn run_in(directory: &Path, args: &[&str], stdin: &[u8]) -> Ended {
     let mut child = Command::new(env!("CARGO_BIN_EXE_kubectl-soak"))
         .args(args)
-        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .current_dir(directory)
         // A proxy of the machine's would not find a server of the test's.
         .env("NO_PROXY", "127.0.0.1")
         .stdin(Stdio::piped())
@@ -42,7 +49,7 @@ pub fn run(args: &[&str], stdin: &[u8]) -> Ended {
 /// A file by its name, in the directory in which the program runs.
 #[allow(dead_code, reason = "not every test needs a file")]
 pub fn file(name: &str, content: &[u8]) -> String {
-    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(path, content).expect("a file");
     name.to_owned()
 }
