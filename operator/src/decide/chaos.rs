@@ -40,7 +40,7 @@ pub(super) fn start(draft: &mut Draft<'_>) {
 }
 
 /// Looks after what is begun and begins what is due, one event a pass.
-pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
+pub(super) fn step(draft: &mut Draft<'_>) {
     recover(draft);
     if undoes_first(draft) {
         return;
@@ -55,23 +55,12 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
         draft.look_at(at - AHEAD);
         return;
     }
-    let (Some(kind), Some(chaos)) = (plan.kind(event), draft.test.spec.chaos.as_ref()) else {
+    let Some(due) = Due::of(draft, &plan, event) else {
         return;
     };
-    let due = Due {
-        event,
-        kind,
-        chaos,
-        entry: chaos.events.get(event.entry),
-        at,
-    };
-    let deed = chaos::deed(draft.test, &plan, event).ok_or(reason::TOO_FEW_READY);
-    let chosen = deed.and_then(|deed| {
-        let target = due.target(draft, &deed, window_end, None)?;
-        Ok((deed, target))
-    });
-    let early = draft.now < at;
-    if early && (chosen.is_err() || chaos.dry_run || Mutant::ForgetsTheIntent.is_on()) {
+    let chosen = due.chosen(draft, &plan, None);
+    let (early, dry_run) = (draft.now < at, due.chaos.dry_run);
+    if early && (chosen.is_err() || dry_run || Mutant::ForgetsTheIntent.is_on()) {
         // What refuses it now may be over by then.
         draft.look_at(at);
         return;
@@ -79,7 +68,7 @@ pub(super) fn step(draft: &mut Draft<'_>, window_end: Timestamp) {
     draft.status().chaos.due += 1;
     draft.status().chaos.next_at = self::next(&draft.decision.status, &plan).map(|(_, at)| at);
     match chosen {
-        Ok((_, target)) if chaos.dry_run => {
+        Ok((_, target)) if dry_run => {
             let record = EventRecord {
                 pod: target.name,
                 uid: target.uid,
@@ -132,24 +121,9 @@ pub(super) fn released(
 ) -> Result<Effect, &'static str> {
     let plan = draft.observed.plan.as_ref().map_err(|_| reason::ENDED)?;
     let event = plan.events().get(intent.index as usize);
-    let planned = event.and_then(|event| Some((event, plan.kind(event)?)));
-    let ((event, kind), Some(chaos)) = (
-        planned.ok_or(reason::ENDED)?,
-        draft.test.spec.chaos.as_ref(),
-    ) else {
-        return Err(reason::ENDED);
-    };
-    let deed = chaos::deed(draft.test, plan, event).ok_or(reason::TOO_FEW_READY)?;
-    let began = draft.before.times.soaking.ok_or(reason::ENDED)?;
-    let due = Due {
-        event,
-        kind,
-        chaos,
-        entry: chaos.events.get(event.entry),
-        at: intent.planned_at,
-    };
-    let window_end = began + signed(draft.test.spec.duration.duration());
-    let target = due.target(draft, &deed, window_end, Some(intent))?;
+    let due = event.and_then(|event| Due::of(draft, plan, event));
+    let due = due.ok_or(reason::ENDED)?;
+    let (deed, target) = due.chosen(draft, plan, Some(intent))?;
     Ok(Effect::Inject {
         intent: intent.clone(),
         deed,
@@ -261,15 +235,41 @@ struct Due<'a> {
     chaos: &'a Chaos,
     entry: Option<&'a ChaosEvent>,
     at: Timestamp,
+    window_end: Timestamp,
 }
 
-impl Due<'_> {
-    /// Whom the event hits, or the guard that refuses it; of one that is written down, whether that is still to be hit.
+impl<'a> Due<'a> {
+    /// The planned event; `None` where the soak has no such event, or no window.
+    fn of(draft: &Draft<'a>, plan: &'a Plan, event: &'a PlannedEvent) -> Option<Self> {
+        let (test, began) = (draft.test, draft.before.times.soaking?);
+        let chaos = test.spec.chaos.as_ref()?;
+        Some(Self {
+            event,
+            kind: plan.kind(event)?,
+            chaos,
+            entry: chaos.events.get(event.entry),
+            at: began + signed(event.at),
+            window_end: began + signed(test.spec.duration.duration()),
+        })
+    }
+
+    /// What is done and to whom, or the guard that refuses it; of one that is written down, whether that is still to be hit.
+    fn chosen(
+        &self,
+        draft: &Draft<'_>,
+        plan: &Plan,
+        written: Option<&PendingIntent>,
+    ) -> Result<(Deed, Target), &'static str> {
+        let deed = chaos::deed(draft.test, plan, self.event).ok_or(reason::TOO_FEW_READY)?;
+        let target = self.target(draft, &deed, written)?;
+        Ok((deed, target))
+    }
+
+    /// Whom the event hits, or the guard that refuses it.
     fn target(
         &self,
         draft: &Draft<'_>,
         deed: &Deed,
-        window_end: Timestamp,
         written: Option<&PendingIntent>,
     ) -> Result<Target, &'static str> {
         if draft.test.spec.suspend {
@@ -278,7 +278,7 @@ impl Due<'_> {
         // How late one may be that is written down, others say.
         let late = draft.now.duration_since(self.at) > LATEST;
         let missed = late && written.is_none();
-        if missed && !Mutant::MakesUpForMissed.is_on() || draft.now >= window_end {
+        if missed && !Mutant::MakesUpForMissed.is_on() || draft.now >= self.window_end {
             return Err(reason::MISSED);
         }
         let guard = &self.chaos.guard;

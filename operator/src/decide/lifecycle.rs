@@ -207,7 +207,7 @@ fn soak(draft: &mut Draft<'_>) {
         settling(draft, message);
         return;
     }
-    chaos::step(draft, over);
+    chaos::step(draft);
     if draft.now < over {
         draft.look_at(over);
         return;

@@ -234,9 +234,9 @@ impl Draft<'_> {
             .clone_from(&self.before.components);
         // What is not done on its instant is written down again, or it might be done on a SoakTest that is not the last any
         // more.
-        let again = matches!(self.decision.effect, Effect::Inject { .. });
+        let injects = matches!(self.decision.effect, Effect::Inject { .. });
         let changed = self.decision.status != *self.before || !self.decision.journal.is_empty();
-        if changed || again || (due && self.decision.status.phase != Phase::Completed) {
+        if changed || injects || (due && self.decision.status.phase != Phase::Completed) {
             self.decision.status.components = ready;
             let (now, operator) = (self.now, self.observed.operator.clone());
             let progress = lifecycle::progress(self.test, &self.decision.status, now);

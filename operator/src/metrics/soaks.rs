@@ -10,7 +10,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
-use soak_api::{EventRecord, EventResult, Phase, SoakOutcome, SoakTest};
+use soak_api::{EventRecord, EventResult, Phase, SoakOutcome, SoakTest, SoakTestStatus};
 
 /// What is shown of one SoakTest.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +40,8 @@ struct Shown {
 
 impl Soak {
     fn of(test: &SoakTest) -> Self {
-        let status = test.status.clone().unwrap_or_default();
+        let none = SoakTestStatus::default();
+        let status = test.status.as_ref().unwrap_or(&none);
         let chaos = &status.chaos;
         let recovering = chaos.recovering.iter().map(|one| &one.event);
         let done: Vec<&EventRecord> = chaos
