@@ -6,12 +6,12 @@ use std::process::{Output, Stdio};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-/// The root of the repository.
+/// The root of the repository that the tests are run in. Clones share what is compiled, so that it is not known before.
 pub fn repository() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()
-        .unwrap()
+    let here = std::env::current_dir().unwrap();
+    let root = here.ancestors().find(|path| path.join("crds").is_dir());
+    root.expect("tests are run inside the repository")
+        .to_owned()
 }
 
 /// What `kubectl` with these arguments writes to stdout; what it writes to stderr if it fails.
