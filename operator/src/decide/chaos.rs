@@ -21,6 +21,9 @@ use crate::reasons::chaos as reason;
 /// How long before its instant an event is written down, so that it is on time however long writing takes.
 pub(crate) const AHEAD: SignedDuration = SignedDuration::from_secs(2);
 
+/// How long before its instant nothing else is written: a write that is under way at the instant is waited for.
+const QUIET: SignedDuration = SignedDuration::from_secs(1);
+
 /// How late an event may still be carried out.
 pub(crate) const LATEST: SignedDuration = SignedDuration::from_secs(10);
 
@@ -132,20 +135,24 @@ pub(super) fn released(
     })
 }
 
-/// The deed whose instant has come, where it is all that this pass does: whatever else there is to write down waits for the
-/// next, or the event would wait for it.
-pub(super) fn on_the_tick(draft: &Draft<'_>) -> Option<Effect> {
+/// What a pass does that is about nothing but an event's instant, and when to look again: the deed where the instant has come,
+/// nothing shortly before it. Whatever else there is to write down waits, or the event would wait for it.
+pub(super) fn on_the_tick(draft: &Draft<'_>) -> Option<(Effect, Timestamp)> {
     let intent = draft.held()?;
     let late = draft.now.duration_since(intent.planned_at);
-    let now = !late.is_negative() && late < SignedDuration::from_secs(1);
+    let near = -QUIET <= late && late < SignedDuration::from_secs(1);
     let goes_on = draft.before.phase == Phase::Soaking && !draft.test.spec.abort;
     let there = draft.test.metadata.deletion_timestamp.is_none();
     let in_time = |deadline| draft.now < deadline - LAST_CALL;
     let goes_on = goes_on && draft.before.deadline_at.is_none_or(in_time);
-    if !(now && goes_on && there && draft.observed.journal.is_ok()) {
+    if !(near && goes_on && there && draft.observed.journal.is_ok()) {
         return None;
     }
-    released(draft, intent, false).ok()
+    if late.is_negative() {
+        return Some((Effect::None, intent.planned_at));
+    }
+    let deed = released(draft, intent, false).ok()?;
+    Some((deed, draft.now + SignedDuration::from_secs(1)))
 }
 
 /// Whether something is undone for the first time, which goes before anything else. Where that fails it is tried again, and

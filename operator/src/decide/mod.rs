@@ -122,9 +122,9 @@ pub(crate) fn decide(test: &SoakTest, observed: &Observed, now: Timestamp) -> De
             ..Decision::default()
         },
     };
-    if let Some(effect) = chaos::on_the_tick(&draft) {
+    if let Some((effect, again)) = chaos::on_the_tick(&draft) {
         draft.decision.effect = effect;
-        draft.look_at(now + SignedDuration::from_secs(1));
+        draft.look_at(again);
         return draft.decision;
     }
     lifecycle::step(&mut draft);

@@ -677,18 +677,37 @@ fn an_event_is_written_down_ahead_of_its_instant_and_waits_for_it() {
     assert!(signed(decision.again) <= left, "it is not overslept");
 }
 
+/// A heartbeat is due, and a pod has appeared that the journal does not know.
+fn gives_reason_to_write(world: &mut World, observed: &mut Observed) {
+    world.test.status.as_mut().expect("one").presence.seen_at = None;
+    let stranger = PodFact {
+        uid: "stranger".to_owned(),
+        component: "producer".to_owned(),
+        ..observed.pods[0].clone()
+    };
+    observed.pods.push(stranger);
+}
+
+#[test]
+fn shortly_before_an_instant_nothing_is_written_that_it_would_wait_for() {
+    let (mut world, intent) = holding_an_intent();
+    let mut decides = |ahead: i64| {
+        world.now = intent.planned_at - SignedDuration::from_millis(ahead);
+        let mut observed = world.observe();
+        gives_reason_to_write(&mut world, &mut observed);
+        let decision = decide(&world.test, &observed, world.now);
+        let writes = Some(&decision.status) != world.test.status.as_ref();
+        (writes || !decision.journal.is_empty(), decision)
+    };
+    assert!(decides(1_500).0, "there is time to write");
+    let (writes, decision) = decides(700);
+    assert!(!writes && decision.effect == Effect::None);
+    assert_eq!(decision.again, Duration::from_millis(700));
+}
+
 #[test]
 fn on_its_instant_an_event_is_done_before_anything_else_is_written() {
-    let decision = at_its_instant(|world, observed| {
-        // A heartbeat is due, and a pod has appeared that the journal does not know.
-        world.test.status.as_mut().expect("one").presence.seen_at = None;
-        let stranger = PodFact {
-            uid: "stranger".to_owned(),
-            component: "producer".to_owned(),
-            ..observed.pods[0].clone()
-        };
-        observed.pods.push(stranger);
-    });
+    let decision = at_its_instant(gives_reason_to_write);
     assert!(matches!(
         decision.effect,
         Effect::Inject { again: false, .. }
