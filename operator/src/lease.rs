@@ -168,7 +168,7 @@ impl Keeper {
                     name: Some(NAME.into()),
                     ..ObjectMeta::default()
                 },
-                spec: Some(self.spec(None, now)),
+                spec: Some(held(None, &self.holder, false, now)),
             };
             return won(
                 self.leases.create(&PostParams::default(), &lease).await,
@@ -185,7 +185,8 @@ impl Keeper {
             let since = spec.acquire_time.as_ref().map_or(until, |at| at.0);
             Some(Led { since, until })
         });
-        lease.spec = Some(self.spec(lease.spec.as_ref(), now));
+        let leads = self.term.borrow().is_some();
+        lease.spec = Some(held(lease.spec.as_ref(), &self.holder, leads, now));
         won(
             self.leases
                 .replace(NAME, &PostParams::default(), &lease)
@@ -204,27 +205,31 @@ impl Keeper {
             }
         }
     }
+}
 
-    fn spec(&self, before: Option<&LeaseSpec>, now: MicroTime) -> LeaseSpec {
-        // A process that starts anew in the same pod leads anew.
-        let leads = self.term.borrow().is_some();
-        let ours = |spec: &&LeaseSpec| spec.holder_identity.as_ref() == Some(&self.holder);
-        let kept = before.filter(|spec| leads && ours(spec));
-        let transitions = before.and_then(|spec| spec.lease_transitions).unwrap_or(0);
-        LeaseSpec {
-            acquire_time: kept
-                .and_then(|spec| spec.acquire_time.clone())
-                .or(Some(now.clone())),
-            holder_identity: Some(self.holder.clone()),
-            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
-            lease_transitions: Some(if before.as_ref().is_some_and(ours) {
-                transitions
-            } else {
-                transitions + 1
-            }),
-            renew_time: Some(now),
-            ..LeaseSpec::default()
-        }
+/// The Lease once it is taken or renewed by `holder`, whose process `leads` if it held it before. One that starts anew in the
+/// same pod leads anew, and so does one whose Lease had run out: it may have been stopped for as long.
+fn held(before: Option<&LeaseSpec>, holder: &str, leads: bool, now: MicroTime) -> LeaseSpec {
+    let ours = |spec: &&LeaseSpec| spec.holder_identity.as_deref() == Some(holder);
+    let lasts = |spec: &&LeaseSpec| {
+        let renewed = spec.renew_time.as_ref();
+        renewed.is_some_and(|at| now.0.duration_since(at.0).unsigned_abs() < DURATION)
+    };
+    let kept = before.filter(|spec| leads && ours(spec) && lasts(spec));
+    let transitions = before.and_then(|spec| spec.lease_transitions).unwrap_or(0);
+    LeaseSpec {
+        acquire_time: kept
+            .and_then(|spec| spec.acquire_time.clone())
+            .or(Some(now.clone())),
+        holder_identity: Some(holder.to_owned()),
+        lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+        lease_transitions: Some(if before.as_ref().is_some_and(ours) {
+            transitions
+        } else {
+            transitions + 1
+        }),
+        renew_time: Some(now),
+        ..LeaseSpec::default()
     }
 }
 
@@ -249,5 +254,37 @@ fn won(answer: Result<Lease, kube::Error>, before: Option<Led>) -> Result<Answer
         Ok(_) => Ok(Answer::Held { before }),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(Answer::Taken),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When the holder is said to have begun to lead, after it renewed its Lease so many seconds after the last time.
+    fn leads_since(holder: &str, leads: bool, pause: i64) -> i64 {
+        let at =
+            |second| MicroTime(Timestamp::from_second(1_800_000_000 + second).expect("in range"));
+        let before = held(None, "one", false, at(0));
+        let renewed = held(Some(&before), "one", true, at(4));
+        let after = held(Some(&renewed), holder, leads, at(4 + pause));
+        after.acquire_time.expect("said").0.as_second() - 1_800_000_000
+    }
+
+    #[test]
+    fn a_lease_that_is_renewed_in_time_is_held_since_it_was_taken() {
+        assert_eq!(leads_since("one", true, 4), 0);
+        assert_eq!(leads_since("one", true, 14), 0);
+    }
+
+    #[test]
+    fn whoever_may_not_have_been_there_leads_anew() {
+        assert_eq!(leads_since("two", false, 20), 24, "another pod");
+        assert_eq!(leads_since("one", false, 1), 5, "another process");
+        assert_eq!(
+            leads_since("one", true, 50),
+            54,
+            "a process that was stopped"
+        );
     }
 }

@@ -558,8 +558,9 @@ impl Promises {
             let how = format!("{unseen:.0} of {lived:.0} s of pods unseen");
             self.breaks("no pass without data", how);
         }
-        if (self.struck.len() as f64) < 0.8 * f64::from(status.chaos.planned) {
-            let how = format!("{} of {}", self.struck.len(), status.chaos.planned);
+        let struck = self.struck.len() + self.indistinct.len();
+        if (struck as f64) < 0.8 * f64::from(status.chaos.planned) {
+            let how = format!("{struck} of {}", status.chaos.planned);
             self.breaks("no pass without chaos", how);
         }
         let ours_by_all_appearance = |at: Timestamp| {
