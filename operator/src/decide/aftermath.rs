@@ -281,7 +281,7 @@ pub(crate) fn resolve(
         }
         Answer::Unknown => return None,
     }
-    status.presence.seen_at = Some(now);
+    // The next pass says that an operator is there, and counts it where none was since the last did.
     decision.again = std::time::Duration::from_secs(1);
     decision.status = status;
     Some(decision)
@@ -301,7 +301,6 @@ pub(crate) fn undone(test: &SoakTest, events: &[u32], now: Timestamp) -> Option<
     if !any {
         return None;
     }
-    status.presence.seen_at = Some(now);
     Some(Decision {
         status,
         again: std::time::Duration::from_secs(1),
