@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "schemars")]
 use serde_json::json;
 
+use crate::quantity::Quantity;
 use crate::selector::Selector;
 
 /// What a criterion is told that measures nothing or two things.
@@ -514,108 +515,6 @@ impl schemars::JsonSchema for Span {
     }
 }
 
-/// A number of tasks, bytes or anything else as Kubernetes writes quantities: `300`, `"40Mi"`, `"1.5G"`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Quantity {
-    text: String,
-    value: f64,
-}
-
-impl Quantity {
-    /// The number, in the unit of what it is held against.
-    pub fn value(&self) -> f64 {
-        self.value
-    }
-}
-
-impl fmt::Display for Quantity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl FromStr for Quantity {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let problem = || {
-            format!(
-                "{text:?} is not a quantity: use a number with an optional suffix, such as 300 or 40Mi"
-            )
-        };
-        let digits = text
-            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-            .unwrap_or(text.len());
-        let number: f64 = text[..digits].parse().map_err(|_| problem())?;
-        let factor = match &text[digits..] {
-            "" => 1.0,
-            "m" => 1e-3,
-            "k" => 1e3,
-            "M" => 1e6,
-            "G" => 1e9,
-            "T" => 1e12,
-            "Ki" => 1024.0,
-            "Mi" => 1024.0_f64.powi(2),
-            "Gi" => 1024.0_f64.powi(3),
-            "Ti" => 1024.0_f64.powi(4),
-            _ => return Err(problem()),
-        };
-        Ok(Self {
-            text: text.to_owned(),
-            value: number * factor,
-        })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum IntOrString {
-    Int(u64),
-    Text(String),
-}
-
-impl<'de> Deserialize<'de> for Quantity {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = match IntOrString::deserialize(deserializer)? {
-            IntOrString::Int(number) => number.to_string(),
-            IntOrString::Text(text) => text,
-        };
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-impl Serialize for Quantity {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.text.parse::<u64>() {
-            Ok(number) => serializer.serialize_u64(number),
-            Err(_) => serializer.serialize_str(&self.text),
-        }
-    }
-}
-
-#[cfg(feature = "schemars")]
-impl schemars::JsonSchema for Quantity {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Quantity".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "x-kubernetes-int-or-string": true,
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "maxLength": 20,
-            "x-kubernetes-validations": [{
-                "rule": "type(self) == int ? int(self) >= 0 : isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('0'))",
-                "message": "use a number that is not negative, such as 300 or 40Mi"
-            }]
-        })
-    }
-}
-
 fn day() -> Span {
     Span::from_seconds(24 * 3_600)
 }
@@ -671,27 +570,6 @@ mod tests {
         let span: Span = "90m".parse().expect("a span");
         assert_eq!(serde_json::to_string(&span).expect("JSON"), r#""90m""#);
         assert_eq!(span.to_string(), "90m");
-    }
-
-    #[test]
-    fn a_quantity_knows_decimal_and_binary_suffixes() {
-        let value = |text: &str| text.parse::<Quantity>().map(|quantity| quantity.value());
-        assert_eq!(value("300"), Ok(300.0));
-        assert_eq!(value("40Mi"), Ok(41_943_040.0));
-        assert_eq!(value("1.5G"), Ok(1.5e9));
-        assert_eq!(value("500m"), Ok(0.5));
-        for text in ["", "Mi", "-5", "5Q", "1.2.3", "NaN", "5 Mi"] {
-            assert!(value(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_quantity_is_read_as_a_number_or_as_text_and_written_back_alike() {
-        let number: Quantity = serde_json::from_str("300").expect("a quantity");
-        assert_eq!(number.value(), 300.0);
-        assert_eq!(serde_json::to_string(&number).expect("JSON"), "300");
-        let text: Quantity = serde_json::from_str(r#""40Mi""#).expect("a quantity");
-        assert_eq!(serde_json::to_string(&text).expect("JSON"), r#""40Mi""#);
     }
 
     #[test]

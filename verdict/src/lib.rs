@@ -30,6 +30,7 @@ mod noise;
 mod parts;
 mod per_event;
 mod projection;
+mod quantity;
 mod recording;
 mod recovery;
 mod run;
@@ -56,12 +57,13 @@ mod load_rates;
 mod simulator;
 
 pub use criterion::{
-    Criterion, CriterionKind, Delta, Growth, Increase, InvalidCriterion, Measured, Quantity,
-    Recovery, Signal, Source, Span, Threshold, Trend,
+    Criterion, CriterionKind, Delta, Growth, Increase, InvalidCriterion, Measured, Recovery,
+    Signal, Source, Span, Threshold, Trend,
 };
 pub use early::{LOOKS, SPENT, judge_with_looks, look, so_far};
 pub use footprint::{Amount, Footprint, FootprintRow, footprints};
 pub use judgement::{Course, Interval, Judgement, Outcome, Reach, SeriesGrowth};
+pub use quantity::{Quantity, quantity_value};
 pub use recording::{Judged, RecordedEvent, RecordedSeries, RecordedSignal, Recording, Report};
 pub use run::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
 pub use selector::Selector;

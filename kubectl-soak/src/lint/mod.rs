@@ -7,7 +7,6 @@ mod finding;
 mod header;
 mod meaning;
 mod nearest;
-mod quantity;
 mod rules;
 mod schema;
 

@@ -8,9 +8,9 @@ use cel::extractors::This;
 use cel::objects::{Key, Map, Opaque};
 use cel::{Context, ExecutionError, Program, Value as Cel};
 use serde_json::Value;
+use soak_verdict::quantity_value;
 
 use super::finding::Finding;
-use super::quantity;
 use crate::document::Node;
 
 /// The rules of a schema, compiled.
@@ -205,11 +205,11 @@ fn with_functions(context: &mut Context<'_, '_>) -> Result<(), cel::DeclarationE
         address(&url, "getHostname").map(|url| text(url.host_str().unwrap_or_default()))
     })?;
     context.add_function("isQuantity", |text: Arc<String>| {
-        quantity::value(&text).is_some()
+        quantity_value(&text).is_some()
     })?;
     // As a number it compares as it should.
     context.add_function("quantity", |text: Arc<String>| {
-        quantity::value(&text)
+        quantity_value(&text)
             .ok_or_else(|| ExecutionError::function_error("quantity", "this is no quantity"))
     })?;
     context.add_function("isLessThan", |This(one): This<f64>, other: f64| one < other)
@@ -305,6 +305,7 @@ mod tests {
         assert_eq!(holds(url, "ftp://prometheus".into()), Some(Ok(false)));
         let quantity = "isQuantity(self) && !quantity(self).isLessThan(quantity('0'))";
         assert_eq!(holds(quantity, "40Mi".into()), Some(Ok(true)));
+        assert_eq!(holds(quantity, "1e3".into()), Some(Ok(true)));
         assert_eq!(holds(quantity, "-1".into()), Some(Ok(false)));
         assert_eq!(
             holds("url(self).getScheme() == ''", "/x".into()).map(|held| held.is_err()),
