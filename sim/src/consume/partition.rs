@@ -24,6 +24,10 @@ pub(crate) const ACK_WAIT: Duration = Duration::from_secs(10);
 const MAX_BATCH: usize = 256;
 /// Longest time between two writes: far below [`ACK_WAIT`], or slow work would be redelivered.
 const MAX_GATHER: Duration = Duration::from_secs(1);
+/// How long a batch of several waits for one more: messages under load come that close.
+const LINGER: Duration = Duration::from_millis(1);
+/// Past this age a batch waits for nothing more, and is acknowledged as soon as it is written.
+const MAX_LINGER: Duration = Duration::from_millis(50);
 /// Messages that the server lets be unacknowledged: several batches, a dead owner's included.
 const MAX_ACK_PENDING: i64 = 1024;
 /// How long an ending loop tries to write down what it processed; the pod's grace is 2 s.
@@ -148,9 +152,9 @@ impl Drop for Lag<'_> {
     }
 }
 
-/// Processes the first message and all that are here by then: while one batch is written, the
-/// next gathers by itself, so that batches grow with the load and an idle partition waits for
-/// nothing.
+/// Processes the first message and all that are here by then, or follow closely. A write costs the
+/// server more than a message does, so batches grow with the load; a single message, as an idle
+/// partition has it, waits for nothing.
 async fn gather(
     shared: &Shared,
     pull: &mut Pull,
@@ -165,7 +169,14 @@ async fn gather(
         if processed.len() >= MAX_BATCH || started.elapsed() >= MAX_GATHER || stop.is_cancelled() {
             return None;
         }
-        match pull.next_now() {
+        let lingers = processed.len() > 1 && started.elapsed() < MAX_LINGER;
+        let next = match pull.next_now() {
+            Ok(None) if lingers => tokio::time::timeout(LINGER, pull.next())
+                .await
+                .map_or(Ok(None), |next| next.map(Some)),
+            now => now,
+        };
+        match next {
             Ok(Some(next)) => message = next,
             Ok(None) => return None,
             Err(error) => return Some(error),
