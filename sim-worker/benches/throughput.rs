@@ -2,8 +2,15 @@
 //! them exact, beside `nats bench` on the same server in the same run.
 //!
 //! Both publish messages of one size to as many subjects, into a file, and wait for the server to
-//! store each, with as many under way; both consume with explicit acknowledgements. Ours also gives
-//! each message an id and its place in the partition, and writes the ledger before it acknowledges.
+//! store each, with as many under way; both consume the whole stream with explicit acknowledgements.
+//! Ours also gives each message an id and its place in the partition, and writes the ledger before it
+//! acknowledges.
+//!
+//! Of 1 500 partitions, one of 10 producers has 150 and one of 100 workers has 15: published at 150
+//! and consumed at 15 is what the two are held to. The stream has no partitions but these. More of
+//! them cost the server more, as the other sizes show: ours has a consumer for each partition, so that
+//! a partition can be taken over alone, and to find the next message of one the server passes over the
+//! messages of all others in between. `nats bench` has one consumer, of everything.
 
 #[path = "../tests/processes/mod.rs"]
 mod processes;
@@ -19,8 +26,8 @@ use support::{NatsServer, metric};
 
 const ROUNDS: usize = 3;
 const MESSAGES: u64 = 100_000;
-/// Subjects, and messages under way: a producer has one in each partition.
-const SUBJECTS: u32 = 256;
+/// Partitions, or subjects, and messages under way: a producer has one in each partition.
+const PARTITIONS: [u32; 3] = [15, 150, 256];
 const BYTES: usize = 64;
 /// The first of them are left out: connections, claims and bindings are not what is measured.
 const WARM: u64 = 10_000;
@@ -29,51 +36,61 @@ fn main() {
     if processes::is_producer() {
         return processes::be_a_producer();
     }
+    println!("messages a second                nats bench       ours    ratio");
+    let ratios = PARTITIONS.map(|partitions| (partitions, ratios(partitions)));
+    for (partitions, [published, consumed]) in ratios {
+        println!(
+            "{partitions:>4} partitions: published {published:.2} and consumed {consumed:.2} of nats bench, in the middle of {ROUNDS}"
+        );
+    }
+}
+
+/// Ours to theirs, published and consumed, in the middle of all rounds.
+fn ratios(partitions: u32) -> [f64; 2] {
     let server = NatsServer::start();
     let mut ratios = [vec![], vec![]];
-    println!("messages a second       nats bench       ours    ratio");
     for _ in 0..ROUNDS {
-        let theirs = [nats_bench_publish(&server), nats_bench_consume(&server)];
-        let ours = [publish(&server), consume(&server)];
+        let theirs = [
+            nats_bench_publish(&server, partitions),
+            nats_bench_consume(&server),
+        ];
+        let ours = [publish(&server, partitions), consume(&server, partitions)];
         for (n, what) in ["published", "consumed"].iter().enumerate() {
             let ratio = ours[n] / theirs[n];
             println!(
-                "{what:<20} {:>13.0} {:>10.0} {ratio:>8.2}",
+                "{partitions:>4} partitions, {what:<12} {:>13.0} {:>10.0} {ratio:>8.2}",
                 theirs[n], ours[n]
             );
             ratios[n].push(ratio);
         }
     }
-    for (what, mut of) in ["published", "consumed"].iter().zip(ratios) {
+    ratios.map(|mut of| {
         of.sort_by(f64::total_cmp);
-        println!(
-            "{what}: {:.2} of nats bench, in the middle of {ROUNDS}",
-            of[ROUNDS / 2]
-        );
-    }
+        of[ROUNDS / 2]
+    })
 }
 
-fn sizes() -> Sizes {
+fn sizes(partitions: u32) -> Sizes {
     Sizes {
-        partitions: SUBJECTS,
+        partitions,
         workers: 1,
         producers: 1,
-        // As fast as it goes: timers have a millisecond.
-        message_rate: 1000.0,
+        // More than any server takes: one message under way in each partition is the limit.
+        message_rate: 10_000.0,
         payload_bytes: BYTES,
     }
 }
 
 /// One producer, once it is warm.
-fn publish(server: &NatsServer) -> f64 {
-    let producer = Pod::producer_of(server, "producer", &sizes());
+fn publish(server: &NatsServer, partitions: u32) -> f64 {
+    let producer = Pod::producer_of(server, "producer", &sizes(partitions));
     let sent = || metric(producer.addr, "soak_sim_messages_sent_total").unwrap_or(0);
     rate(sent, WARM, WARM + MESSAGES)
 }
 
 /// One worker on all that was published.
-fn consume(server: &NatsServer) -> f64 {
-    let mut worker = Pod::worker_of(server, "worker", &sizes());
+fn consume(server: &NatsServer, partitions: u32) -> f64 {
+    let mut worker = Pod::worker_of(server, "worker", &sizes(partitions));
     let acked = || metric(worker.addr, "soak_sim_messages_acked_total").unwrap_or(0);
     let rate = rate(acked, WARM, MESSAGES);
     worker.terminate();
@@ -94,8 +111,8 @@ fn rate(count: impl Fn() -> u64, from: u64, to: u64) -> f64 {
     (last - first) as f64 / ended.duration_since(begun).as_secs_f64()
 }
 
-fn nats_bench_publish(server: &NatsServer) -> f64 {
-    let subjects = SUBJECTS.to_string();
+fn nats_bench_publish(server: &NatsServer, subjects: u32) -> f64 {
+    let subjects = subjects.to_string();
     nats_bench(
         server,
         &[
