@@ -95,9 +95,21 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     std::fs::write(&path, text).with_context(|| format!("failed to write {}", path.display()))?;
     eprintln!("wrote {}", path.display());
     if args.open {
-        open::that_detached(&path).with_context(|| format!("failed to open {}", path.display()))?;
+        show(&path)?;
     }
     Ok(())
+}
+
+/// Opens a file as the desktop does, by xdg-open or what else is there. The whole path is for people whose desktop is
+/// elsewhere, and for names such as `a:b.html`, which would pass for a URL.
+fn show(path: &Path) -> anyhow::Result<()> {
+    let path = std::path::absolute(path).context("failed to find out the current directory")?;
+    open::that_detached(&path).with_context(|| {
+        format!(
+            "no program here shows files: open {} in a browser yourself",
+            path.display()
+        )
+    })
 }
 
 /// The file that is written, if it is one.

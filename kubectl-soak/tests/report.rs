@@ -5,7 +5,7 @@ mod program;
 
 use std::path::{Path, PathBuf};
 
-use program::{Ended, run_in};
+use program::{Ended, run_in, run_with};
 use quick_junit::{NonSuccessKind, Report, TestCaseStatus};
 use soak_api::Evidence;
 use soak_api::verdict::Outcome;
@@ -248,6 +248,50 @@ fn a_file_is_written_where_it_is_asked_for() {
     assert_eq!(ended.stderr, "wrote soak.csv\n");
     let written = std::fs::read_to_string(directory.join("soak.csv")).expect("a file");
     assert!(written.starts_with("soak,namespace,criterion"), "{written}");
+}
+
+/// A page that is shown at once, on a machine whose programs are those of one folder, with what is written to `opened`.
+fn shown(directory: &Path, programs: &Path, opened: &Path) -> Ended {
+    let args = ["report", "--evidence", "-", "--open"];
+    let variables = [("PATH", programs), ("OPENED", opened)];
+    run_with(&variables, directory, &args, &bytes(&evidence::twin(true)))
+}
+
+/// The folder of a program that stands for the desktop's: it writes down what it is to open.
+fn opener() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/opener")
+}
+
+#[test]
+fn a_page_is_shown_by_the_desktops_own_program() {
+    let directory = directory("open");
+    let opened = directory.join("opened");
+    let ended = shown(&directory, &opener(), &opened);
+    assert_eq!(
+        (ended.code, ended.stderr.as_str()),
+        (0, "wrote leaking.html\n")
+    );
+    let page = directory.join("leaking.html");
+    let opened = std::fs::read_to_string(opened).expect("the program was run");
+    assert_eq!(opened, format!("{}\n", page.display()));
+}
+
+#[test]
+fn a_page_that_nothing_can_show_is_written_and_told_where_it_is() {
+    let directory = directory("open-nothing");
+    let page = directory.join("leaking.html");
+    let fails = directory.join("no-such-folder/opened");
+    for programs in [&directory, &opener()] {
+        let ended = shown(&directory, programs, &fails);
+        assert_eq!(ended.code, 4);
+        let told = format!(
+            "wrote leaking.html\nerror: no program here shows files: open {} in a browser yourself: ",
+            page.display()
+        );
+        assert!(ended.stderr.starts_with(&told), "{}", ended.stderr);
+        assert!(page.exists());
+        std::fs::remove_file(&page).expect("a page");
+    }
 }
 
 /// The page of a soak, as it is written where nothing else is asked for.

@@ -25,11 +25,22 @@ pub fn run(args: &[&str], stdin: &[u8]) -> Ended {
 
 /// `kubectl soak` in that directory, with something on standard input.
 pub fn run_in(directory: &Path, args: &[&str], stdin: &[u8]) -> Ended {
+    run_with(&[], directory, args, stdin)
+}
+
+/// The same with these variables in its environment.
+pub fn run_with(
+    variables: &[(&str, &Path)],
+    directory: &Path,
+    args: &[&str],
+    stdin: &[u8],
+) -> Ended {
     let mut child = Command::new(env!("CARGO_BIN_EXE_kubectl-soak"))
         .args(args)
         .current_dir(directory)
         // A proxy of the machine's would not find a server of the test's.
         .env("NO_PROXY", "127.0.0.1")
+        .envs(variables.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
