@@ -171,7 +171,7 @@ async fn what_the_api_server_refuses_is_told_field_by_field() {
     }
     let absent = Plugin::run(&namespace, &["describe", "refused"], "").await;
     assert!(
-        absent.stderr.contains("there is no soaktest refused"),
+        absent.stderr.contains("there is no SoakTest refused"),
         "{}",
         absent.stderr
     );

@@ -1,9 +1,10 @@
 //! The cluster that kubectl would talk to, and its errors in plain words.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Config};
 use soak_api::SoakTest;
 
@@ -67,13 +68,20 @@ impl Args {
             context: self.context.clone(),
             ..KubeConfigOptions::default()
         };
-        Ok(match &self.kubeconfig {
-            Some(path) => {
-                let kubeconfig = Kubeconfig::read_from(path)?;
-                Config::from_custom_kubeconfig(kubeconfig, &options).await?
+        let read = match &self.kubeconfig {
+            Some(path) => match Kubeconfig::read_from(path) {
+                Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
+                Err(problem) => Err(problem),
+            },
+            None => Config::from_kubeconfig(&options).await,
+        };
+        read.or_else(|problem| {
+            let unusable = unusable(&problem, self.kubeconfig.as_deref());
+            if self.kubeconfig.is_some() || self.context.is_some() {
+                return Err(unusable);
             }
-            None if self.context.is_some() => Config::from_kubeconfig(&options).await?,
-            None => Config::infer().await?,
+            // In a pod there is no kubeconfig.
+            Config::incluster().map_err(|_| unusable)
         })
     }
 
@@ -83,6 +91,39 @@ impl Args {
         let kubeconfig = kubeconfig.map(|path| format!(" --kubeconfig {}", path.display()));
         let flags: String = context.chain(kubeconfig).collect();
         format!(" -n {namespace}{flags}")
+    }
+}
+
+/// Why a kubeconfig does not lead to a cluster, and what to do about it.
+fn unusable(problem: &KubeconfigError, given: Option<&Path>) -> anyhow::Error {
+    let kubeconfig = given.map_or("the kubeconfig".to_owned(), |path| {
+        format!("the kubeconfig {}", path.display())
+    });
+    match problem {
+        KubeconfigError::ReadConfig(cause, path) if cause.kind() == ErrorKind::NotFound => anyhow!(
+            "there is no kubeconfig {}: name one with --kubeconfig or KUBECONFIG",
+            path.display()
+        ),
+        KubeconfigError::ReadConfig(cause, path) => {
+            anyhow!("failed to read the kubeconfig {}: {cause}", path.display())
+        }
+        KubeconfigError::CurrentContextNotSet => anyhow!(
+            "{kubeconfig} has no current context: give --context, or choose one with kubectl config use-context"
+        ),
+        KubeconfigError::LoadContext(name) => {
+            anyhow!(
+                "{kubeconfig} has no context {name}: kubectl config get-contexts lists its contexts"
+            )
+        }
+        problem => {
+            let problem = problem.to_string();
+            // After the first line comes an excerpt.
+            let problem = problem.lines().next().unwrap_or_default();
+            anyhow!(
+                "failed to use {kubeconfig}: {}",
+                problem.replace("error: ", "")
+            )
+        }
     }
 }
 
@@ -97,7 +138,7 @@ impl Cluster {
         let found = self.soak_tests().get_opt(name).await;
         found.map_err(explained)?.ok_or_else(|| {
             anyhow!(
-                "there is no soaktest {name} in namespace {}",
+                "there is no SoakTest {name} in namespace {}: kubectl soak list -A shows all",
                 self.namespace
             )
         })
@@ -116,6 +157,11 @@ pub(crate) fn explained(error: kube::Error) -> anyhow::Error {
             )
         }
         kube::Error::Api(status) => anyhow!("the API server says: {}", status.message),
+        // What it is wrapped in says only that this was about a connection.
+        kube::Error::Service(cause) => anyhow!(
+            "failed to reach the API server: {}: is it up, and is this the right context? kubectl cluster-info asks it too",
+            anyhow::Error::from_boxed(cause).root_cause()
+        ),
         error => anyhow::Error::from(error).context("failed to ask the API server"),
     }
 }
@@ -205,7 +251,7 @@ mod tests {
         let problem = cluster.soak_test("leaking").await.expect_err("not there");
         assert_eq!(
             problem.to_string(),
-            "there is no soaktest leaking in namespace soak"
+            "there is no SoakTest leaking in namespace soak: kubectl soak list -A shows all"
         );
     }
 

@@ -21,6 +21,7 @@ use clap::ValueEnum;
 
 use self::junit::Inconclusive;
 use self::view::View;
+use crate::cluster;
 
 /// Makes a report of a soak that has ended.
 #[derive(Debug, clap::Args)]
@@ -32,12 +33,11 @@ pub(crate) struct Args {
     #[arg(required_unless_present = "evidence")]
     name: Option<String>,
 
-    /// Its namespace; that of the current context where left out
-    #[arg(short, long, value_name = "NAMESPACE")]
-    namespace: Option<String>,
+    #[command(flatten)]
+    cluster: cluster::Args,
 
     /// The evidence itself, evidence.json.gz, instead of a SoakTest: no cluster is asked
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "namespace"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "namespace", "context", "kubeconfig"])]
     evidence: Option<PathBuf>,
 
     /// What is made
@@ -75,7 +75,7 @@ enum Format {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let evidence = match (&args.evidence, &args.name) {
         (Some(path), _) => source::file(path)?,
-        (None, Some(name)) => source::cluster(name, args.namespace.as_deref()).await?,
+        (None, Some(name)) => source::cluster(name, &args.cluster.open().await?).await?,
         (None, None) => bail!("name a SoakTest, or give --evidence"),
     };
     let view = View::of(&evidence)?;

@@ -2,7 +2,7 @@
 
 mod program;
 
-use program::{Ended, run};
+use program::{Ended, file, run};
 
 const LEAKING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/leaking.yaml");
 
@@ -78,19 +78,68 @@ fn the_version_is_that_of_the_program() {
     assert!(ended.stdout.starts_with(first), "{}", ended.stdout);
 }
 
-#[test]
-fn without_a_cluster_the_error_says_so() {
+/// What each command that asks a cluster says, led to it by these flags.
+fn every_command_says(flags: &[&str], problem: &str) {
     for command in [
         &["list"][..],
         &["describe", "a"],
         &["watch", "a"],
         &["run", "-f", LEAKING],
         &["abort", "a"],
+        &["report", "a"],
     ] {
-        let args = [command, &["--kubeconfig", "no-such-file"]].concat();
-        let ended = ran(&args);
-        assert_eq!(ended.code, 4, "{}", ended.stdout);
-        let problem = "error: failed to find out which cluster to talk to: ";
-        assert!(ended.stderr.starts_with(problem), "{}", ended.stderr);
+        let ended = ran(&[command, flags].concat());
+        assert_eq!(
+            (ended.code, ended.stderr),
+            (4, format!("error: {problem}\n"))
+        );
     }
+}
+
+/// A kubeconfig whose only context, `it`, leads to where nobody listens.
+const NOBODY: &str = "
+current-context: it
+clusters: [{name: it, cluster: {server: 'http://127.0.0.1:1'}}]
+contexts: [{name: it, context: {cluster: it, user: it}}]
+users: [{name: it, user: {}}]
+";
+
+#[test]
+fn a_kubeconfig_that_leads_to_no_cluster_is_told_with_what_to_do_about_it() {
+    let nobody = file("nobody.kubeconfig", NOBODY.as_bytes());
+    let empty = file("empty.kubeconfig", b"");
+    let torn = file("torn.kubeconfig", b"clusters: [");
+    for (flags, problem) in [
+        (
+            &["--kubeconfig", "no-such-file"][..],
+            "there is no kubeconfig no-such-file: name one with --kubeconfig or KUBECONFIG",
+        ),
+        (
+            &["--kubeconfig", &empty],
+            "the kubeconfig empty.kubeconfig has no current context: give --context, or choose one with kubectl config \
+             use-context",
+        ),
+        (
+            &["--kubeconfig", &nobody, "--context", "other"],
+            "the kubeconfig nobody.kubeconfig has no context other: kubectl config get-contexts lists its contexts",
+        ),
+        (
+            &["--kubeconfig", &torn],
+            "failed to use the kubeconfig torn.kubeconfig: failed to parse kubeconfig YAML: line 1 column 11: unclosed \
+             bracket '['",
+        ),
+    ] {
+        let problem = format!("failed to find out which cluster to talk to: {problem}");
+        every_command_says(flags, &problem);
+    }
+}
+
+#[test]
+fn an_api_server_that_does_not_answer_is_told_with_what_to_look_at() {
+    let nobody = file("unreachable.kubeconfig", NOBODY.as_bytes());
+    every_command_says(
+        &["--kubeconfig", &nobody],
+        "failed to reach the API server: Connection refused (os error 111): is it up, and is this the right context? \
+         kubectl cluster-info asks it too",
+    );
 }

@@ -92,7 +92,7 @@ fn a_soak_that_does_not_exist_is_told_with_the_namespace_that_was_looked_at() {
     assert_eq!((code, stdout.as_str()), (4, ""));
     assert_eq!(
         stderr,
-        "error: there is no SoakTest leaking in namespace elsewhere: kubectl get soaktests -A lists them all\n"
+        "error: there is no SoakTest leaking in namespace elsewhere: kubectl soak list -A shows all\n"
     );
 }
 

@@ -1,26 +1,18 @@
 //! Where the evidence comes from: a file, or the ConfigMap that the operator left.
 
-use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Api, Client};
-use soak_api::{EVIDENCE_KEY, Evidence, Phase, SoakTest, SoakTestStatus};
+use kube::Api;
+use soak_api::{EVIDENCE_KEY, Evidence, Phase, SoakTestStatus};
+
+use crate::cluster::{Cluster, explained};
+use crate::file::read;
 
 /// The evidence in a file; `-` is standard input.
 pub(crate) fn file(path: &Path) -> anyhow::Result<Evidence> {
-    let name = path.display();
-    let bytes = if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin()
-            .lock()
-            .read_to_end(&mut bytes)
-            .map(|_| bytes)
-    } else {
-        std::fs::read(path)
-    };
-    let bytes = bytes.with_context(|| format!("failed to read {name}"))?;
+    let (name, bytes) = read(path)?;
     Evidence::decode(&bytes).map_err(|problem| {
         anyhow!(
             "failed to read evidence in {name}: {problem}; it takes what is under {EVIDENCE_KEY} in a soak's ConfigMap, \
@@ -30,27 +22,12 @@ pub(crate) fn file(path: &Path) -> anyhow::Result<Evidence> {
 }
 
 /// The evidence that the SoakTest names.
-pub(crate) async fn cluster(name: &str, namespace: Option<&str>) -> anyhow::Result<Evidence> {
-    let client = Client::try_default()
-        .await
-        .context("failed to reach a cluster; --evidence FILE needs none")?;
-    let namespace = namespace.unwrap_or(client.default_namespace()).to_owned();
-    let tests: Api<SoakTest> = Api::namespaced(client.clone(), &namespace);
-    let test = tests
-        .get_opt(name)
-        .await
-        .with_context(|| format!("failed to read SoakTest {name} in namespace {namespace}"))?;
-    let Some(test) = test else {
-        bail!(
-            "there is no SoakTest {name} in namespace {namespace}: kubectl get soaktests -A lists them all"
-        );
-    };
+pub(crate) async fn cluster(name: &str, cluster: &Cluster) -> anyhow::Result<Evidence> {
+    let test = cluster.soak_test(name).await?;
     let map = kept(name, test.status.as_ref())?;
-    let maps: Api<ConfigMap> = Api::namespaced(client, &namespace);
-    let found = maps
-        .get_opt(map)
-        .await
-        .with_context(|| format!("failed to read ConfigMap {map} in namespace {namespace}"))?;
+    let namespace = &cluster.namespace;
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), namespace);
+    let found = maps.get_opt(map).await.map_err(explained)?;
     let Some(found) = found else {
         bail!(
             "the evidence of {name} is gone: there is no ConfigMap {map} in namespace {namespace}"
