@@ -55,7 +55,8 @@ pub(super) struct Promises {
     /// When the Lease was renewed.
     renewed: Vec<Timestamp>,
     disturbances: Vec<Timestamp>,
-    /// When containers were told to crash that did not, and may have ended by themselves soon after: nobody can tell.
+    /// When containers were told to crash that did not, and ended by themselves soon after, which is taken for the crash: nobody
+    /// can tell.
     indistinct: Vec<Timestamp>,
 }
 
@@ -507,11 +508,12 @@ impl Promises {
             let by_itself = matches!(blow, Blow::Container(_))
                 && self.disturbed_after(event.injected_at.unwrap_or(event.planned_at));
             let proven = hit == Some(blow.on(&event.uid, *index)) || by_itself;
-            if by_itself && hit.is_none() {
+            let injected = event.result == EventResult::Injected;
+            if injected && by_itself && hit.is_none() {
                 let told = event.injected_at.unwrap_or(event.planned_at);
                 self.indistinct.push(told);
             }
-            if event.result == EventResult::Injected && !proven {
+            if injected && !proven {
                 self.breaks("Injected is proven", how);
             } else if hit.is_some()
                 && matches!(event.result, EventResult::Skipped | EventResult::Abandoned)
