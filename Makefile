@@ -151,11 +151,11 @@ cluster-test: ## Do Services answer across nodes
 	@hack/cluster-test.sh
 
 .PHONY: shell
-shell: ## A shell within reach of the cluster, with kubectl and helm
+shell: ## A shell within reach of the cluster, with kubectl, kubectl soak and helm
 	@hack/in-cluster-net $${SHELL:-bash}
 
 .PHONY: binaries
-binaries: ## Compile the three static programs that go into images
+binaries: ## Compile the three static programs that go into images, and kubectl soak
 	@hack/images.sh binaries
 
 .PHONY: images

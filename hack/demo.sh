@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Two soaks side by side, alike but for a leak: examples/clean.yaml has to pass, examples/leaking.yaml has to fail.
 # Shows how they go while they run and what they came to. Exit code 0 only if both came out as they should.
-#   demo.sh                once the operator is in the cluster: make demo sees to that
-#   demo.sh report FILE    only the tables, from the output of kubectl get soaktests --output json
+# kubectl soak tells what they came to, and makes reports of it. The operator has to be there: make demo sees to that.
 # shellcheck source=hack/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -10,55 +9,16 @@ namespace=soak-demo
 # How long the operator may take to notice them, and how long it may then be silent; it writes every ten seconds.
 pickup_seconds=60
 silence_seconds=120
+reports=$CACHE/demo
 
 kubectl() { "$HACK/in-cluster-net" kubectl "$@"; }
 here() { kubectl --namespace "$namespace" "$@"; }
+# kubectl takes no flags before a plugin's name.
+soak() { kubectl soak "$@" --namespace "$namespace"; }
 
-# The outcome of each SoakTest of a list on stdin, and its criteria as a table of 100 columns.
-report() {
-  jq --raw-output '
-    def pad($n): . + " " * ([$n - length, 0] | max);
-    def digits($n): . * pow(10; $n) | round / pow(10; $n) | if . == 0 then 0 else . end | tostring;
-    def bytes:
-      (if . < 0 then -. else . end) as $size
-      | if $size >= 1048576 then (. / 1048576 | digits(1)) + " MiB"
-        elif $size >= 1024 then (. / 1024 | digits(0)) + " KiB"
-        else digits(0) + " B" end;
-    def number: if . >= 100 or . <= -100 then digits(0) else digits(2) end;
-    def measure($unit):
-      if . == null then "-"
-      elif $unit == "bytes" then bytes
-      elif $unit == "%" then digits(1) + " %"
-      elif $unit == "" then number
-      else number + " " + $unit end;
-    def wrap($columns):
-      reduce splits(" +") as $word ([""];
-        if (.[-1] | length) + 1 + ($word | length) <= $columns and .[-1] != "" then .[-1] += " " + $word
-        elif .[-1] == "" then .[-1] = $word
-        else . + [$word] end);
-    def row($name; $component; $estimate; $interval; $limit; $verdict):
-      "  " + ($name | pad(15)) + " " + ($component | pad(9)) + " " + ($estimate | pad(13)) + " "
-      + ($interval | pad(26)) + " " + ($limit | pad(10)) + " " + $verdict;
-    def interval($unit):
-      if .interval == null then "-"
-      else (.interval.low | measure($unit)) + " to " + (.interval.high | measure($unit)) end;
-    .items[]
-    | "", "\(.metadata.name): \(.status.outcome // "no outcome")",
-      ((.status.message // "" | wrap(96))[] | "  " + .),
-      (if (.status.criteria // []) == [] then "  (no criterion was judged)" else
-        "", row("CRITERION"; "COMPONENT"; "GROWTH"; "95 % INTERVAL"; "LIMIT"; "VERDICT"),
-        (.status.criteria[] | . as $c | (.unit // "") as $unit
-          | row(.name; .component // "-"; .estimate | measure($unit); interval($unit); .limit | measure($unit); .outcome),
-            ((.sentence | wrap(92))[] | "      " + .))
-      end)'
-}
-
-if [ "${1:-}" = report ]; then
-  report < "${2:-/dev/stdin}"
-  exit
-fi
 [ -n "$(engine_kind)" ] || die "there is no cluster: run make cluster-up"
 "$HACK/tools" kubectl >/dev/null
+[ -x "$CACHE/plugin/kubectl-soak" ] || die "there is no kubectl soak: run make binaries"
 install_packages jq
 
 # Where to look when nothing happens.
@@ -145,24 +105,33 @@ say "two soaks of 8 minutes run side by side in namespace $namespace; workers ar
 watch_them
 trap - INT TERM
 
-here get soaktests clean leaking --output json > "$CACHE/demo.json"
-report < "$CACHE/demo.json"
+# A soak that could not be run has no report, and says so.
+mkdir -p "$reports"
+rm -f "$reports"/*
+for name in clean leaking; do
+  printf '\n'
+  soak describe "$name"
+  soak report "$name" --output-file "$reports/$name.html" || true
+  soak report "$name" --output junit --output-file "$reports/$name.xml" || true
+done
 cat <<END
 
+The reports, a page to open in a browser and JUnit for CI of each, are in $reports
+
 The cluster is still up. To look at it:
-  hack/in-cluster-net kubectl get soaktests --namespace $namespace
-  hack/in-cluster-net kubectl describe soaktest leaking --namespace $namespace
+  hack/in-cluster-net kubectl soak list --namespace $namespace
+  hack/in-cluster-net kubectl soak report leaking --namespace $namespace --output markdown
   hack/in-cluster-net kubectl get configmap leaking-journal-0 --namespace $namespace --output yaml
-  make shell                 a shell with kubectl and helm
+  make shell                 a shell with kubectl, kubectl soak and helm
 To remove it:
   make cluster-down          the cluster; a new one takes a minute
   make clean-all             and everything that was built
 END
 
-outcome() { jq --raw-output --arg name "$1" '.items[] | select(.metadata.name == $name) | .status.outcome // "none"' "$CACHE/demo.json"; }
+outcome() { here get soaktest "$1" --output 'jsonpath={.status.outcome}'; }
 clean=$(outcome clean) leaking=$(outcome leaking)
 if [ "$clean" = Passed ] && [ "$leaking" = Failed ]; then
   say "as it should be: clean Passed and leaking Failed"
 else
-  die "clean should be Passed and is $clean, leaking should be Failed and is $leaking"
+  die "clean should be Passed and is ${clean:-without outcome}, leaking should be Failed and is ${leaking:-without outcome}"
 fi

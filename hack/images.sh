@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The images that the chart and the tests run, put onto every node of the cluster.
-#   images.sh binaries   only compile our three programs
+#   images.sh binaries   only compile our three programs, and kubectl soak for the machine that this runs on
 #   images.sh            compile, make the images, load those that changed
 # shellcheck source=hack/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -10,17 +10,27 @@ context=$CACHE/images
 
 # Static, so that an image needs nothing else. With --target the flags do not reach build scripts and macros,
 # which cannot be static.
-compile() {
-  local target quiet=()
-  target=$(uname -m)-unknown-linux-gnu
+target=$(uname -m)-unknown-linux-gnu
+build() {
+  local quiet=()
   [ -t 2 ] || quiet=(--quiet)
   (
     cd "$ROOT"
-    RUSTFLAGS='-C target-feature=+crt-static' cargo build "${quiet[@]}" --release --locked --target "$target" \
-      --package soak-operator --package soak-sim-worker --package soak-sim-producer
+    RUSTFLAGS='-C target-feature=+crt-static' cargo build "${quiet[@]}" --release --locked --target "$target" "$@"
   )
+}
+
+compile() {
+  build --package soak-operator --package soak-sim-worker --package soak-sim-producer
   mkdir -p "$context"
   cp "$CARGO_TARGET_DIR/$target/release/"{soak-operator,soak-sim-worker,soak-sim-producer} "$context/"
+}
+
+# By itself: compiled together with the operator it would add features to what the two share.
+compile_plugin() {
+  build --package kubectl-soak
+  mkdir -p "$CACHE/plugin"
+  install "$CARGO_TARGET_DIR/$target/release/kubectl-soak" "$CACHE/plugin/"
 }
 
 version() { sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml"; }
@@ -73,7 +83,10 @@ load() {
 }
 
 step "compiling the operator and the simulation" "3 min, then what changed" compile
-[ "${1:-}" != binaries ] || exit 0
+if [ "${1:-}" = binaries ]; then
+  step "compiling kubectl soak" "2 min, then what changed" compile_plugin
+  exit 0
+fi
 [ -n "$(engine_kind)" ] || die "there is no cluster: run make cluster-up"
 use_engine
 step "making our images" "2 s" make_ours

@@ -80,11 +80,11 @@ engine_kind() { cat "$CACHE/engine-kind" 2>/dev/null; }
 
 own_docker_host() { echo "unix://$RUN/docker.sock"; }
 
-# use_engine: from here on docker, kind, kubectl and helm are ours and talk to the cluster's engine.
+# use_engine: from here on docker, kind, kubectl with its plugin and helm are ours and talk to the cluster's engine.
 use_engine() {
   local dirs
   dirs=$("$HACK/tools" --path)
-  export PATH=$dirs:$PATH
+  export PATH=$dirs:$CACHE/plugin:$PATH
   if [ "$(engine_kind)" = own ]; then
     export PATH=$CACHE/engine/usr/bin:$PATH DOCKER_HOST DOCKER_BUILDKIT=0
     DOCKER_HOST=$(own_docker_host)

@@ -156,6 +156,10 @@ pub(crate) fn explained(error: kube::Error) -> anyhow::Error {
                 "the cluster does not know SoakTests: install the operator, or at least its API with kubectl apply -f crds/"
             )
         }
+        kube::Error::Api(status) if status.message.trim_start().starts_with('<') => anyhow!(
+            "what answers, with code {}, is a web page and no API server: is this the right context, and no proxy before it?",
+            status.code
+        ),
         kube::Error::Api(status) => anyhow!("the API server says: {}", status.message),
         // What it is wrapped in says only that this was about a connection.
         kube::Error::Service(cause) => anyhow!(
@@ -252,6 +256,16 @@ mod tests {
         assert_eq!(
             problem.to_string(),
             "there is no SoakTest leaking in namespace soak: kubectl soak list -A shows all"
+        );
+    }
+
+    #[test]
+    fn a_web_page_that_answers_is_not_shown_but_called_one() {
+        let page = kube::core::Status::failure("<!DOCTYPE HTML>\n<html>", "").with_code(502);
+        let problem = explained(kube::Error::Api(page.boxed())).to_string();
+        assert!(
+            problem.starts_with("what answers, with code 502, is a web page and no API server"),
+            "{problem}"
         );
     }
 
