@@ -87,13 +87,20 @@ fn told(event: &EventRecord) -> Told {
 }
 
 fn pending(intent: &PendingIntent) -> Told {
+    // Most are written down shortly before their instant.
+    let ahead = intent.decided_at < intent.planned_at;
     Told {
         index: intent.index,
         at: intent.planned_at,
         kind: intent.kind.clone(),
         component: intent.component.clone(),
         target: intent.pod.clone(),
-        result: "is being done".to_owned(),
+        result: if ahead {
+            "is about to be done"
+        } else {
+            "is being done"
+        }
+        .to_owned(),
         good: true,
     }
 }
@@ -101,7 +108,7 @@ fn pending(intent: &PendingIntent) -> Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::example::soaking;
+    use crate::example::{at, soaking};
 
     #[test]
     fn the_last_event_comes_first_and_each_says_what_became_of_it() {
@@ -119,5 +126,22 @@ mod tests {
                 (0, "recovered after 6.8s", true)
             ]
         );
+    }
+
+    #[test]
+    fn an_event_that_is_written_down_before_its_instant_is_not_said_to_be_under_way() {
+        let mut intent = PendingIntent {
+            index: 3,
+            kind: "podKill".to_owned(),
+            component: "worker".to_owned(),
+            pod: "worker-a".to_owned(),
+            uid: "a".to_owned(),
+            restarts: 0,
+            planned_at: at("06:04:02"),
+            decided_at: at("06:04:00"),
+        };
+        assert_eq!(pending(&intent).result, "is about to be done");
+        intent.decided_at = at("06:04:03");
+        assert_eq!(pending(&intent).result, "is being done");
     }
 }

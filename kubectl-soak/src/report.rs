@@ -13,7 +13,7 @@ mod scene;
 mod source;
 mod view;
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -44,7 +44,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "html")]
     output: Format,
 
-    /// Where it is written, - for standard output; a page goes to NAME.html where left out, all else to standard output
+    /// Where it is written, - for standard output; where left out to standard output, but a page that would fill the terminal goes to NAME.html
     #[arg(long, value_name = "FILE")]
     output_file: Option<PathBuf>,
 
@@ -86,7 +86,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         Format::Json => serde_json::to_string_pretty(&evidence)? + "\n",
         Format::Csv => csv::of(&view)?,
     };
-    let Some(path) = destination(&args, &view) else {
+    let Some(path) = destination(&args, &view, std::io::stdout().is_terminal()) else {
         if args.open {
             bail!("--open shows a file: give --output-file as well");
         }
@@ -112,12 +112,14 @@ fn show(path: &Path) -> anyhow::Result<()> {
     })
 }
 
-/// The file that is written, if it is one.
-fn destination(args: &Args, view: &View<'_>) -> Option<PathBuf> {
+/// The file that is written, if it is one. A page for somebody to look at has one of its own: nobody reads it in a terminal.
+fn destination(args: &Args, view: &View<'_>, terminal: bool) -> Option<PathBuf> {
     match &args.output_file {
         Some(path) if path == Path::new("-") => None,
         Some(path) => Some(path.clone()),
-        None if args.output == Format::Html => Some(PathBuf::from(file_name(view.name()))),
+        None if args.output == Format::Html && (terminal || args.open) => {
+            Some(PathBuf::from(file_name(view.name())))
+        }
         None => None,
     }
 }
@@ -148,7 +150,32 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn a_page_has_a_file_of_its_own_only_where_it_would_fill_the_terminal() {
+        let evidence = evidence::twin(true);
+        let view = View::of(&evidence).expect("a view");
+        let goes = |flags: &[&str], terminal| {
+            let args = [&["report", "leaking"], flags].concat();
+            let args = Cli::try_parse_from(args).expect("arguments").args;
+            destination(&args, &view, terminal)
+        };
+        let page = Some(PathBuf::from("leaking.html"));
+        assert_eq!(goes(&[], true), page);
+        assert_eq!(goes(&["--open"], false), page);
+        assert_eq!(goes(&[], false), None);
+        assert_eq!(goes(&["-o", "markdown"], true), None);
+        assert_eq!(goes(&["--output-file", "-"], true), None);
+    }
 
     #[test]
     fn a_name_does_not_lead_out_of_the_directory() {
