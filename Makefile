@@ -142,6 +142,10 @@ soak-kills: ## The operator killed thirty times while events overlap: each accou
 leak-modes: ## Each leak of the simulation in turn: the operator fails it and names the component, the clean twin passes (20 minutes)
 	@hack/e2e.sh leak_modes
 
+.PHONY: soak-sim
+soak-sim: ## Half an hour of chaos on the simulation, NATS included: nothing lost, taken over in time, back to base (35 minutes)
+	@hack/e2e.sh soak_sim
+
 .PHONY: bench-chaos
 bench-chaos: ## What a kill takes beside a bare DELETE, and how exactly fifteen soaks at once keep their plans
 	@hack/e2e.sh bench_chaos

@@ -9,6 +9,8 @@ pub struct JournalEvent {
     pub index: u32,
     /// Such as podKill.
     pub kind: String,
+    /// Such as worker.
+    pub component: String,
     /// The pod that was hit, or empty.
     pub uid: String,
     /// When the plan wanted it.
@@ -42,7 +44,7 @@ impl JournalEvent {
         let [
             index,
             kind,
-            _,
+            component,
             _,
             uid,
             _,
@@ -64,6 +66,7 @@ impl JournalEvent {
         Self {
             index: index.parse().unwrap(),
             kind: kind.to_owned(),
+            component: component.to_owned(),
             uid: text(uid),
             planned_at: instant(planned).unwrap(),
             injected_at: instant(injected),

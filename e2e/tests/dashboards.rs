@@ -11,11 +11,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use soak_e2e::{
-    Namespace, Operator, Probe, Soak, client, kubectl, repository, small, span, wait_until,
+    Namespace, Operator, Probe, Soak, client, query, repository, small, span, wait_until,
     worker_kills,
 };
-
-const PROMETHEUS: &str = "soak-operator-prometheus:9090";
 
 /// A query of a dashboard or an alert, and where it is from.
 struct Query {
@@ -80,21 +78,8 @@ fn alerts() -> Vec<Query> {
 }
 
 /// How many series answer; an error where the query is refused.
-async fn series(namespace: &str, expression: &str) -> Result<usize, String> {
-    let encoded: String = expression
-        .bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
-            other => format!("%{other:02X}"),
-        })
-        .collect();
-    let path = format!(
-        "/api/v1/namespaces/{namespace}/services/{PROMETHEUS}/proxy/api/v1/query?query={encoded}"
-    );
-    let answer: Value = serde_json::from_str(&kubectl(&["get", "--raw", &path]).await?)
-        .map_err(|error| error.to_string())?;
-    let result = answer.pointer("/data/result").and_then(Value::as_array);
-    Ok(result.ok_or("no result")?.len())
+async fn series(operator: &Operator, expression: &str) -> Result<usize, String> {
+    Ok(query(operator, expression).await?.len())
 }
 
 fn filled_in(expression: &str, soak: &Soak) -> String {
@@ -136,7 +121,7 @@ async fn every_query_finds_something_while_a_soak_runs_and_no_alert_fires() {
     for Query { from, expression } in &queries {
         let filled = filled_in(expression, &soak);
         wait_until(from, Duration::from_secs(60), async || {
-            match series(&operator.namespace, &filled).await {
+            match series(&operator, &filled).await {
                 Ok(0) => Probe::Waiting(format!("nothing for {filled}")),
                 Ok(_) => Probe::Done(()),
                 Err(why) => Probe::Waiting(format!("{filled}: {why}")),
@@ -145,7 +130,7 @@ async fn every_query_finds_something_while_a_soak_runs_and_no_alert_fires() {
         .await;
     }
     for Query { from, expression } in alerts() {
-        let firing = series(&operator.namespace, &expression).await;
+        let firing = series(&operator, &expression).await;
         assert_eq!(firing, Ok(0), "{from}: {expression}");
     }
     soak.delete().await;
