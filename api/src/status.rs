@@ -491,6 +491,31 @@ pub struct GrowthRow {
     pub interval: Option<Interval>,
 }
 
+impl CriterionResult {
+    /// What can be said in words alone: nothing was measured.
+    pub fn in_words(name: &str, kind: &str, outcome: Outcome, sentence: String) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            outcome,
+            sentence,
+            component: None,
+            estimate: None,
+            interval: None,
+            limit: None,
+            unit: String::new(),
+            samples: 0,
+            incarnations: 0,
+            worst_pods: Vec::new(),
+            contributions: Vec::new(),
+            per_event: Vec::new(),
+            course: None,
+            reach: None,
+            excluded: Vec::new(),
+        }
+    }
+}
+
 impl From<Outcome> for SoakOutcome {
     fn from(outcome: Outcome) -> Self {
         match outcome {

@@ -11,10 +11,10 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use soak_api::{CrashEndpoint, PendingIntent, SoakTest};
 
-use crate::chaos::effects::{self, Refusal, remove_owned};
-use crate::chaos::{self, Deed, in_time};
+use crate::chaos::{self, Deed};
 use crate::context::{Context, Error};
-use crate::decide::{Answer, Effect, Undoing};
+use crate::decision::{Answer, Effect, Undoing};
+use crate::effects::{self, Refusal, remove_owned};
 use crate::facts::PodFact;
 use crate::mutant::Mutant;
 use crate::record::Persisted;
@@ -115,7 +115,7 @@ async fn inject(
     for _ in 0..TRIES {
         at = ctx.now();
         // A process that was stopped in between does nothing more: the next pass finds out what became of it.
-        if !in_time(&intent, ctx) {
+        if !ctx.in_time(&intent) {
             return Ok(Done::Nothing);
         }
         let (once, changed) = match &deed {
@@ -327,7 +327,7 @@ async fn crash(
     };
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
     match address {
-        Some(_) if !in_time(intent, ctx) => Answer::Unknown,
+        Some(_) if !ctx.in_time(intent) => Answer::Unknown,
         Some(address) if is_meant(&pod, intent) => {
             ctx.outside.crash(&address, &intent.pod, endpoint).await
         }

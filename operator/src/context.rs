@@ -10,13 +10,16 @@ use kube::{Api, Client, Resource, ResourceExt};
 use soak_api::{PendingIntent, Plan, PlanError, SoakTest};
 use tokio::sync::Semaphore;
 
+use crate::chaos::LATEST;
 use crate::clock::Clock;
 use crate::facts::PodFacts;
 use crate::journal::Journal;
-use crate::judge::Looking;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
+use crate::mutant::Mutant;
+use crate::observed::Looking;
 use crate::outside::Outside;
+use crate::prometheus::Prometheus;
 use crate::workload::Images;
 
 /// How many SoakTests are judged at the same time: judging holds samples in memory.
@@ -133,6 +136,35 @@ impl Context {
         self.clock.now()
     }
 
+    /// Whether the instant of the intent has not been missed, and this operator leads.
+    pub(crate) fn in_time(&self, intent: &PendingIntent) -> bool {
+        let late = self.now().duration_since(intent.planned_at) > LATEST;
+        self.leadership.may_act() && (!late || Mutant::MakesUpForMissed.is_on())
+    }
+
+    /// Where the SoakTest's Prometheus is; `None` where neither it nor the operator names one.
+    pub(crate) fn prometheus_url(&self, test: &SoakTest) -> Option<String> {
+        let named = test
+            .spec
+            .metrics
+            .prometheus
+            .as_ref()
+            .map(|prometheus| prometheus.url.clone());
+        named.or_else(|| self.prometheus.clone())
+    }
+
+    /// The SoakTest's Prometheus; nothing is asked yet.
+    pub(crate) fn prometheus(&self, test: &SoakTest) -> Result<Prometheus, String> {
+        let url = self.prometheus_url(test).ok_or(
+            "there is no Prometheus to ask: set spec.metrics.prometheus.url, or give the operator one (PROMETHEUS_URL)",
+        )?;
+        let prometheus = self
+            .outside
+            .prometheus(&url)
+            .map_err(|error| error.to_string())?;
+        Ok(prometheus.counted_in(self.metrics.clone()))
+    }
+
     /// The objects of a kind in the SoakTest's namespace.
     pub(crate) fn api<K>(&self, test: &SoakTest) -> Api<K>
     where
@@ -187,8 +219,12 @@ impl Context {
     }
 
     /// Whether it is time to ask Prometheus whether it answers; remembers that it was.
-    pub(crate) fn metrics_due(&self, test: &SoakTest, now: Timestamp) -> bool {
-        let every = crate::decide::heartbeat(test).max(SignedDuration::from_secs(10));
+    pub(crate) fn metrics_due(
+        &self,
+        test: &SoakTest,
+        every: SignedDuration,
+        now: Timestamp,
+    ) -> bool {
         let mut memory = self.memory();
         let memory = memory.entry(key(test)).or_default();
         let due = memory

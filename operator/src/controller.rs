@@ -17,7 +17,8 @@ use soak_api::{SOAK_TEST, SoakTest};
 
 use crate::act::{Done, Tried, act};
 use crate::context::{Context, Error};
-use crate::decide::{Decision, Effect, decide, resolve, undone};
+use crate::decide::{decide, resolve, undone};
+use crate::decision::{Decision, Effect};
 use crate::observe::observe;
 use crate::record::record;
 
@@ -175,7 +176,7 @@ async fn guarded(
         Err(invalid) => refuse(&test, &invalid.error, &ctx).await,
     };
     ctx.metrics
-        .reconciled(began.elapsed(), result.as_ref().err());
+        .reconciled(began.elapsed(), result.as_ref().err().map(Error::kind));
     result
 }
 

@@ -10,62 +10,19 @@ use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::{Api, ResourceExt};
 use soak_api::{PendingIntent, Phase, Plan, PlanError, SoakTest, SoakTestStatus};
 
-use crate::chaos::{self, Deed, effects};
+use crate::chaos::{self, Deed};
 use crate::context::{Context, Error, belongs_to};
 use crate::decide::{LAST_CALL, due};
 use crate::facts::{Owner, PodFact};
-use crate::journal::{Journal, JournalError};
-use crate::judge::{Looking, Verdict};
-use crate::lease::Led;
-use crate::{judge, record, workload};
+use crate::journal::Journal;
+use crate::observed::{Looking, Observed, Verdict};
+use crate::{effects, judge, leader, record, workload};
 
 /// How long it may take to ask who leads.
 const ASKED_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long judging may take before it is begun anew.
 const JUDGED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
-
-/// What the operator sees of one SoakTest at one instant.
-#[derive(Clone, Debug)]
-pub(crate) struct Observed {
-    /// The operator process that looks.
-    pub(crate) operator: String,
-    /// When the leader before this process led.
-    pub(crate) led_before: Option<Led>,
-    /// The workload as it is planned.
-    pub(crate) components: Vec<workload::Component>,
-    /// Its pods as they are.
-    pub(crate) pods: Vec<PodFact>,
-    /// The last facts of pods that are gone, by uid.
-    pub(crate) departed: HashMap<String, PodFact>,
-    /// Nodes that are lost or drained, as far as a pod has gone with them.
-    pub(crate) lost_nodes: HashSet<String>,
-    /// What the API server itself still has of the workload, asked while cleaning up: the watch may not have seen yet
-    /// what was created a moment ago.
-    pub(crate) remaining: Vec<String>,
-    /// The journal as it is written.
-    pub(crate) journal: Result<Arc<Journal>, JournalError>,
-    /// What chaos is to do; empty without chaos, or before there is a seed.
-    pub(crate) plan: Result<Arc<Plan>, PlanError>,
-    /// The pod that leads, or why it is not known, where the event that is due is about it.
-    pub(crate) leader: Option<Result<String, String>>,
-    /// Whether the pending intent is one that this process has written down and not asked for yet.
-    pub(crate) held: bool,
-    /// Why it is not known what has become of the pending intent's pod.
-    pub(crate) unseen: Option<String>,
-    /// The Deployments that events change, by component, where they are asked about; `None` for one that is gone.
-    pub(crate) owners: BTreeMap<String, Result<Option<Owner>, String>>,
-    /// The events by which pods are cut off, where they are asked about.
-    pub(crate) cut_off: Option<Result<BTreeSet<u32>, String>>,
-    /// Why the workload could not be created when that was last tried.
-    pub(crate) undeployable: Option<String>,
-    /// Whether Prometheus answers; `None` where it was not asked this time.
-    pub(crate) metrics: Option<Result<(), String>>,
-    /// What the soak comes to so far.
-    pub(crate) looking: Looking,
-    /// The verdict; `None` outside of judging.
-    pub(crate) judged: Option<Result<Verdict, String>>,
-}
 
 /// Reads the pods from the watch, the journal from memory or the cluster, and asks Prometheus where it is time to.
 pub(crate) async fn observe(
@@ -226,7 +183,7 @@ async fn leader(
     let due = due(status, plan, now)?;
     let kind = plan.kind(due)?;
     let leader = chaos::event(kind).leader()?;
-    let asked = chaos::find_leader(leader, kind.component(), test, ctx, now);
+    let asked = leader::find(leader, kind.component(), test, ctx, now);
     let answer = tokio::time::timeout(ASKED_WITHIN, asked).await;
     Some(answer.unwrap_or_else(|_| Err("no answer in time".to_owned())))
 }
@@ -288,7 +245,7 @@ async fn judged(
         .min(JUDGED_WITHIN);
     let left = left.max(SignedDuration::from_millis(1)).unsigned_abs();
     let verdict = tokio::time::timeout(left, judge::judge(test, journal, ctx));
-    let url = judge::url_of(test, ctx).unwrap_or_default();
+    let url = ctx.prometheus_url(test).unwrap_or_default();
     let silence = || {
         format!(
             "Prometheus at {url} did not answer every query within {}s",

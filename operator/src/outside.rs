@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use soak_api::{CrashEndpoint, SoakTest};
 
-use crate::decide::Answer;
+use crate::decision::Answer;
 use crate::prometheus::{Error, Prometheus};
 use crate::workload;
 

@@ -1,5 +1,7 @@
 //! The words that conditions, events and records use, in one place: people alert on them.
 
+use soak_api::HealthBreach;
+
 /// Types of conditions.
 pub(crate) mod condition {
     pub(crate) const WORKLOAD_READY: &str = "WorkloadReady";
@@ -41,4 +43,19 @@ pub(crate) mod breach {
     pub(crate) const NOT_UNDONE: &str = "NotUndone";
     pub(crate) const DONE_LATE: &str = "DoneLate";
     pub(crate) const NODE_LOST: &str = "NodeLost";
+}
+
+/// The breach in a sentence.
+pub(crate) fn describe(breach: &HealthBreach) -> String {
+    let whom = if breach.pod.is_empty() {
+        &breach.component
+    } else {
+        &breach.pod
+    };
+    let detail = if breach.detail.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", breach.detail)
+    };
+    format!("{whom}: {}{detail}", breach.reason)
 }

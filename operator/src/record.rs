@@ -13,7 +13,7 @@ use serde_json::json;
 use soak_api::{EVIDENCE_KEY, Evidence, JournalStatus, Phase, SOAK_TEST, SoakTest, SoakTestStatus};
 
 use crate::context::{Context, Error, belongs_to};
-use crate::decide::{Announcement, Decision, Effect};
+use crate::decision::{Announcement, Decision, Effect};
 use crate::journal::{self, Journal, JournalError};
 
 /// A ConfigMap holds one MiB; chunks stay well below.

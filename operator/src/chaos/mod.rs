@@ -1,6 +1,5 @@
 //! How each kind of event is carried out, and on whom. Each is a file of its own and a line below.
 
-pub(crate) mod effects;
 mod evict;
 mod leader_kill;
 mod network_partition;
@@ -12,16 +11,16 @@ mod scale;
 
 use std::collections::BTreeSet;
 
-use soak_api::{
-    ChaosKind, CrashEndpoint, Guard, Leader, PendingIntent, Plan, PlannedEvent, SoakTest, Span,
-};
+use jiff::SignedDuration;
+use soak_api::{ChaosKind, CrashEndpoint, Guard, Leader, Plan, PlannedEvent, SoakTest, Span};
 
-pub(crate) use leader_kill::find as find_leader;
-
-use crate::context::Context;
-use crate::decide::LATEST;
-use crate::mutant::Mutant;
 use crate::workload;
+
+/// How late an event may still be carried out.
+pub(crate) const LATEST: SignedDuration = SignedDuration::from_secs(10);
+
+/// How many events a component may be recovering from at once, where they may overlap.
+pub(crate) const MOST_AT_ONCE: usize = 8;
 
 /// What is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,12 +148,6 @@ pub(crate) fn least_ready(guard: &Guard, planned: u32) -> u32 {
 pub(crate) fn deed_of(test: &SoakTest, plan: &Plan, index: u32) -> Option<Deed> {
     let planned = plan.events().get(usize::try_from(index).ok()?)?;
     deed(test, plan, planned)
-}
-
-/// Whether the instant of the intent has not been missed, and this operator leads.
-pub(crate) fn in_time(intent: &PendingIntent, ctx: &Context) -> bool {
-    let late = ctx.now().duration_since(intent.planned_at) > LATEST;
-    ctx.leadership.may_act() && (!late || Mutant::MakesUpForMissed.is_on())
 }
 
 /// The kinds of the soak's events that end no container of the pod that they are recorded with.

@@ -1,12 +1,11 @@
-//! What became of an event that was begun: its result, and what nobody wrote down of it. A pending intent that is found
-//! later is resolved and never forgotten. Its way back is in [`super::recovery`].
+//! What became of an event that was begun: its result and its record. Its way back is in [`super::recovery`].
 
 use jiff::{SignedDuration, Timestamp};
 use soak_api::{EventRecord, EventResult, PendingIntent, Recovering, SoakTest, SoakTestStatus};
 
-use super::chaos::{self, LATEST};
-use super::{Announcement, Decision, Draft, Effect, signed};
+use super::draft::{Draft, signed};
 use crate::chaos::Deed;
+use crate::decision::{Announcement, Answer, Decision};
 use crate::facts::PodFact;
 use crate::journal::{Entry, IncarnationId};
 use crate::mutant::Mutant;
@@ -24,213 +23,6 @@ const CLOCKS_OF_OPERATORS: SignedDuration = SignedDuration::from_secs(1);
 
 /// How many events the status shows, with those that are not yet recovered from.
 const RECENT: usize = 8;
-
-/// What came of carrying out an intent.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Answer {
-    /// It was accepted for the intended pod or Deployment.
-    Accepted,
-    /// The pod or Deployment was gone, or its name had passed to another.
-    Gone,
-    /// It was refused, for the reason given.
-    Refused(String),
-    /// Nobody knows: no answer came.
-    Unknown,
-}
-
-/// The intent of an earlier pass. One whose instant is yet to come waits for it. One that this process holds is done then, or
-/// given up for the guard that refuses it by now. Of another nobody wrote down the result: it is found done; or done now if
-/// its target is as it was and it is not too late; given up if it is; presumed done if the pod is gone, which proves nothing.
-pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
-    if draft.now < intent.planned_at {
-        draft.look_at(intent.planned_at);
-        return;
-    }
-    if draft.held().is_some() {
-        release(draft, &intent);
-        return;
-    }
-    let Some(deed) = draft.deed(intent.index) else {
-        return;
-    };
-    let found = Found::of(draft, &intent, &deed);
-    let latest = match deed {
-        Deed::Crash(_) => RESTARTED_WITHIN,
-        _ => LATEST,
-    };
-    let late = draft.now.duration_since(intent.planned_at) > latest;
-    if matches!(found, Found::Ended)
-        && Mutant::TakesAnotherPod.is_on()
-        && let Some(other) = draft.observed.pods.iter().find(|pod| pod.serves())
-    {
-        let (pod, uid) = (other.name.clone(), other.uid.clone());
-        let version = other.version.clone();
-        let intent = PendingIntent { pod, uid, ..intent };
-        draft.status().chaos.pending = Some(intent.clone());
-        draft.decision.effect = Effect::Inject {
-            intent,
-            deed,
-            version,
-            again: true,
-        };
-        return;
-    }
-    let mut why = reason::TOO_LATE;
-    if matches!(found, Found::Untouched) && !Mutant::CallsPendingDone.is_on() {
-        // To crash it again might hit the container that came after: whether it did shows by itself.
-        if !matches!(deed, Deed::Crash(_)) {
-            match chaos::released(draft, &intent, true) {
-                Ok(effect) if !late => draft.decision.effect = effect,
-                Err(refused) => why = refused,
-                Ok(_) => {}
-            }
-        }
-        // An earlier request may still be on its way: what is refused by now is not given up before it would be too late.
-        if !late {
-            draft.look_at(draft.now + SignedDuration::from_secs(1));
-            return;
-        }
-    }
-    if matches!(found, Found::Unknown) {
-        draft.look_at(draft.now + SignedDuration::from_secs(1));
-        return;
-    }
-    draft.status().chaos.pending = None;
-    if matches!(found, Found::Done) {
-        let planned = draft.planned(&intent.component);
-        let at = intent.asked_from();
-        begun(draft.status(), record_of(&intent), &deed, planned, at);
-        draft.look_at(draft.now);
-        return;
-    }
-    let record = found.resolves(&intent, draft.now, why);
-    draft.announce_about(
-        intent.kind.clone(),
-        true,
-        "ChaosUnproven",
-        format!(
-            "event {} was found pending: {:?}",
-            intent.index, record.result
-        ),
-    );
-    if record.result == EventResult::Presumed {
-        recovers(draft.status(), Recovering::from(record));
-    } else if !Mutant::DropsTheIntent.is_on() {
-        keep(draft, record);
-    }
-    draft.look_at(draft.now);
-}
-
-/// Does what was held until now, or gives it up.
-fn release(draft: &mut Draft<'_>, intent: &PendingIntent) {
-    match chaos::released(draft, intent, false) {
-        Ok(effect) => draft.decision.effect = effect,
-        Err(why) => {
-            draft.status().chaos.pending = None;
-            let mut record = record_of(intent);
-            why.clone_into(&mut record.reason);
-            let note = format!("event {} was given up: {why}", intent.index);
-            draft.announce_about(why, true, "ChaosSkipped", note);
-            keep(draft, record);
-        }
-    }
-    draft.look_at(draft.now + SignedDuration::from_secs(1));
-}
-
-/// What has become of the target of an intent whose result nobody wrote down.
-enum Found {
-    /// It is as it was.
-    Untouched,
-    /// It shows that the event was done.
-    Done,
-    /// What was to end has ended.
-    Ended,
-    /// Something else came first: what was to be changed is gone, or the container ended by itself.
-    Taken,
-    /// It cannot be looked at.
-    Unknown,
-}
-
-impl Found {
-    fn of(draft: &Draft<'_>, intent: &PendingIntent, deed: &Deed) -> Self {
-        if draft.held().is_some() {
-            return Self::Untouched;
-        }
-        if draft.observed.unseen.is_some() {
-            return Self::Unknown;
-        }
-        if deed.is_of_component() {
-            let owner = draft.observed.owners.get(&intent.component);
-            return match owner {
-                Some(Ok(Some(owner))) if owner.uid == intent.uid => {
-                    if owner.event == Some(intent.index) {
-                        Self::Done
-                    } else {
-                        Self::Untouched
-                    }
-                }
-                Some(Ok(_)) => Self::Taken,
-                Some(Err(_)) | None => Self::Unknown,
-            };
-        }
-        if matches!(deed, Deed::CutOff { .. }) {
-            match &draft.observed.cut_off {
-                Some(Ok(cut_off)) if cut_off.contains(&intent.index) => return Self::Done,
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Self::Unknown,
-            }
-        }
-        let (pod, told) = (pod_of(draft, &intent.uid), intent.asked_from());
-        let crash = matches!(deed, Deed::Crash(_));
-        match pod {
-            // Whether it crashed before somebody else took it nobody knows any more.
-            None if deed.ends_the_pod() || crash => Self::Ended,
-            Some(pod) if crash && crashed(pod, intent.restarts, told) => Self::Ended,
-            Some(pod) if pod.restarts == intent.restarts && !pod.stopped => Self::Untouched,
-            _ => Self::Taken,
-        }
-    }
-
-    /// What is known of the intent, if it is not to be carried out any more; `why` it is given up where nothing was done.
-    fn resolves(&self, intent: &PendingIntent, now: Timestamp, why: &str) -> EventRecord {
-        let mut record = record_of(intent);
-        match self {
-            _ if Mutant::CallsPendingDone.is_on() => {
-                record.result = EventResult::Injected;
-                record.injected_at = Some(now);
-            }
-            Self::Untouched => why.clone_into(&mut record.reason),
-            Self::Taken => reason::TARGET_GONE.clone_into(&mut record.reason),
-            Self::Done => {
-                record.result = EventResult::Unproven;
-                why.clone_into(&mut record.reason);
-                record.injected_at = Some(intent.asked_from());
-            }
-            Self::Ended | Self::Unknown => {
-                record.result = EventResult::Presumed;
-                reason::UNCONFIRMED.clone_into(&mut record.reason);
-                record.injected_at = Some(intent.asked_from());
-            }
-        }
-        record
-    }
-}
-
-/// Brings what is begun to an end, because the soak ends: an event without recovery is written down as such.
-pub(super) fn close(draft: &mut Draft<'_>) {
-    if let Some(intent) = draft.status().chaos.pending.take() {
-        let found = match draft.deed(intent.index) {
-            Some(deed) => Found::of(draft, &intent, &deed),
-            None => Found::Unknown,
-        };
-        let record = found.resolves(&intent, draft.now, reason::ENDED);
-        keep(draft, record);
-    }
-    for recovering in std::mem::take(&mut draft.status().chaos.recovering) {
-        keep(draft, recovering.event);
-    }
-    draft.status().chaos.next_at = None;
-}
 
 /// The status once the intent's result is known; `None` where nobody knows it, and the next pass has to find out. It was
 /// `asked` for at that instant, which is no later than it happened: the answer may be read long after.
@@ -310,7 +102,7 @@ pub(crate) fn undone(test: &SoakTest, events: &[u32], now: Timestamp) -> Option<
 
 /// The event was done at that instant. Only of a pod that goes does the API server's word prove it: of the others it is yet
 /// to be seen.
-fn begun(
+pub(super) fn begun(
     status: &mut SoakTestStatus,
     event: EventRecord,
     deed: &Deed,
@@ -385,7 +177,7 @@ pub(super) fn pod_of<'p>(draft: &'p Draft<'_>, uid: &str) -> Option<&'p PodFact>
     pods.find(|pod| pod.uid == uid && !pod.terminating)
 }
 
-fn record_of(intent: &PendingIntent) -> EventRecord {
+pub(super) fn record_of(intent: &PendingIntent) -> EventRecord {
     EventRecord {
         index: intent.index,
         kind: intent.kind.clone(),
@@ -416,7 +208,7 @@ fn push_recent(status: &mut SoakTestStatus, record: EventRecord) {
 }
 
 /// The event was done, and its component has to come back.
-fn recovers(status: &mut SoakTestStatus, one: Recovering) {
+pub(super) fn recovers(status: &mut SoakTestStatus, one: Recovering) {
     status.chaos.recovering.push(one);
     trim(status);
 }

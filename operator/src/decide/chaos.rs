@@ -1,7 +1,7 @@
 //! Chaos: what is due, whether a guard refuses it, and whom it hits.
 //!
 //! One event takes four requests: its intent, [`AHEAD`] of its instant, the deed at that instant, its result, and its
-//! recovery. What becomes of it once it is begun is in [`super::aftermath`].
+//! recovery. What becomes of an intent is in [`super::pending`], and of an event that is begun in [`super::aftermath`].
 
 use jiff::{SignedDuration, Timestamp};
 use soak_api::{
@@ -10,10 +10,10 @@ use soak_api::{
 };
 
 use super::aftermath::{keep, summary};
-use super::lifecycle::LAST_CALL;
+use super::draft::{Draft, LAST_CALL, signed};
 use super::recovery::recover;
-use super::{Draft, Effect, signed};
-use crate::chaos::{self, Deed};
+use crate::chaos::{self, Deed, LATEST, MOST_AT_ONCE};
+use crate::decision::Effect;
 use crate::facts::{Owner, PodFact};
 use crate::mutant::Mutant;
 use crate::reasons::chaos as reason;
@@ -23,12 +23,6 @@ pub(crate) const AHEAD: SignedDuration = SignedDuration::from_secs(2);
 
 /// How long before its instant nothing else is written: a write that is under way at the instant is waited for.
 const QUIET: SignedDuration = SignedDuration::from_secs(1);
-
-/// How late an event may still be carried out.
-pub(crate) const LATEST: SignedDuration = SignedDuration::from_secs(10);
-
-/// How many events a component may be recovering from at once, where they may overlap.
-pub(crate) const MOST_AT_ONCE: usize = 8;
 
 /// Counts the plan as the window begins.
 pub(super) fn start(draft: &mut Draft<'_>) {

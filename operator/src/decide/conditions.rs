@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use soak_api::{ChaosStatus, EventResult, Phase, SoakOutcome};
 
-use super::Draft;
+use super::draft::Draft;
 use crate::reasons::condition as type_;
 
 /// A condition's status, reason and message.

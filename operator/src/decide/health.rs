@@ -3,11 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 use soak_api::HealthBreach;
 
-use super::{Draft, aftermath};
+use super::aftermath;
+use super::draft::Draft;
 use crate::facts::PodFact;
 use crate::journal::{Entry, Incarnation, IncarnationId};
 use crate::mutant::Mutant;
-use crate::reasons::breach as reason;
+use crate::reasons::{breach as reason, describe};
 
 /// How long a start waits to be written down with its pod's being ready.
 const READY_WITHIN: SignedDuration = SignedDuration::from_secs(10);
@@ -222,19 +223,4 @@ pub(super) fn breach(
     if draft.decision.status.breaches.len() < SHOWN {
         draft.status().breaches.push(breach);
     }
-}
-
-/// The breach in a sentence.
-pub(crate) fn describe(breach: &HealthBreach) -> String {
-    let whom = if breach.pod.is_empty() {
-        &breach.component
-    } else {
-        &breach.pod
-    };
-    let detail = if breach.detail.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", breach.detail)
-    };
-    format!("{whom}: {}{detail}", breach.reason)
 }

@@ -3,21 +3,20 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use soak_api::verdict::Outcome;
+use soak_api::verdict::{Criterion, Outcome};
 use soak_api::{
-    Chart, ComponentStatus, CriterionResult, Evidence, Phase, Plan, SoakOutcome, SoakTest,
-    SoakTestSpec, SoakTestStatus, WorkloadCleanup,
+    Chart, ComponentStatus, CriterionResult, Evidence, FailedFast, Phase, Plan, SoakOutcome,
+    SoakTest, SoakTestSpec, SoakTestStatus, WorkloadCleanup,
 };
 
-use super::{Draft, Effect, aftermath, chaos, health, recovery, signed};
-use crate::judge::{self, Looking};
+use super::draft::{Draft, LAST_CALL, hash, heartbeat, signed};
+use super::{chaos, health, pending, recovery};
+use crate::decision::Effect;
 use crate::lease::Led;
 use crate::mutant::Mutant;
+use crate::observed::Looking;
 use crate::prometheus::without_credentials;
 use crate::reasons::breach;
-
-/// How long before the deadline a soak is ended, so that it is Completed by then.
-pub(crate) const LAST_CALL: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long before the deadline nobody waits for the workload to be gone any more.
 const CLOSING: SignedDuration = SignedDuration::from_secs(2);
@@ -78,7 +77,7 @@ fn ended_early(draft: &mut Draft<'_>) -> bool {
     let why = draft.before.message.clone();
     if let Some(early) = draft.before.failed_fast.clone() {
         // What surely failed has failed, whoever does not answer afterwards.
-        let result = judge::failed_early(&early, &draft.test.spec.criteria);
+        let result = failed_early(&early, &draft.test.spec.criteria);
         let message = summary(Outcome::Failed, std::slice::from_ref(&result));
         draft.status().criteria = vec![result];
         draft.status().estimates.clear();
@@ -100,6 +99,17 @@ fn ended_early(draft: &mut Draft<'_>) -> bool {
         ),
     }
     true
+}
+
+/// The criterion that ended the soak before its time, where nothing more could be measured of it.
+fn failed_early(early: &FailedFast, criteria: &[Criterion]) -> CriterionResult {
+    let kind = criteria
+        .iter()
+        .find(|criterion| criterion.name == early.criterion)
+        .and_then(|criterion| criterion.kind().ok())
+        .map_or("unknown", |kind| kind.name());
+    let (name, sentence) = (&early.criterion, early.sentence.clone());
+    CriterionResult::in_words(name, kind, Outcome::Failed, sentence)
 }
 
 /// Draws what has to be drawn and fixes what has to be fixed, before anything is done.
@@ -133,7 +143,7 @@ fn whole(spec: &SoakTestSpec) -> Duration {
 
 /// Of the uid, without the sign.
 fn drawn_seed(uid: &str) -> i64 {
-    i64::try_from(super::hash(uid) >> 11).unwrap_or(0)
+    i64::try_from(hash(uid) >> 11).unwrap_or(0)
 }
 
 fn deploy(draft: &mut Draft<'_>) {
@@ -182,7 +192,7 @@ fn soak(draft: &mut Draft<'_>) {
     let pending = draft.before.chaos.pending.as_ref();
     if let Some(intent) = pending {
         // First, for it may explain which pods have gone.
-        aftermath::settle_intent(draft, intent.clone());
+        pending::settle_intent(draft, intent.clone());
     }
     health::incarnations(draft);
     let Some(began) = draft.before.times.soaking else {
@@ -276,7 +286,7 @@ fn settle(draft: &mut Draft<'_>) {
         draft.look_at(over.max(draft.now + SignedDuration::from_secs(1)));
         return;
     }
-    aftermath::close(draft);
+    pending::close(draft);
     let now = draft.now;
     draft.status().times.judging = Some(now);
     draft.decision.effect = Effect::None;
@@ -399,7 +409,7 @@ fn end(draft: &mut Draft<'_>, outcome: SoakOutcome, message: String) {
 }
 
 fn end_with(draft: &mut Draft<'_>, outcome: SoakOutcome, message: String, charts: Vec<Chart>) {
-    aftermath::close(draft);
+    pending::close(draft);
     let now = draft.now;
     let status = draft.status();
     status.outcome = Some(outcome);
@@ -467,7 +477,7 @@ fn absence(draft: &mut Draft<'_>) {
         seen
     };
     let gap = draft.now.duration_since(since);
-    let away = another || gap > 3 * super::heartbeat(draft.test);
+    let away = another || gap > 3 * heartbeat(draft.test);
     if away && !Mutant::IgnoresAbsence.is_on() {
         draft.status().presence.absent_milliseconds +=
             i64::try_from(gap.as_millis().max(0)).unwrap_or(i64::MAX / 2);

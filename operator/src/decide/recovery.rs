@@ -4,8 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use soak_api::{EventResult, Phase, Recovering};
 
 use super::aftermath::{RESTARTED_WITHIN, crashed, keep, pod_of, proven};
-use super::{Draft, Effect, Undoing, health, signed};
+use super::draft::{Draft, signed};
+use super::health;
 use crate::chaos::Deed;
+use crate::decision::{Effect, Undoing};
 use crate::mutant::Mutant;
 use crate::reasons::{breach, chaos as reason};
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -11,16 +12,19 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
 use soak_api::verdict::Outcome;
 use soak_api::{
-    CriterionResult, Estimate, EventRecord, EventResult, FailedFast, Phase, Recovering,
-    SoakOutcome, SoakTest,
+    CriterionResult, Estimate, EventRecord, EventResult, FailedFast, PendingIntent, Phase,
+    Recovering, SoakOutcome, SoakTest, SoakTestStatus,
 };
 
+use super::draft::signed;
 use super::*;
 use crate::chaos::Deed;
 use crate::context::planned;
+use crate::decision::Answer;
 use crate::facts::{Owner, PodFact};
-use crate::judge::{Look, Looking, Verdict};
+use crate::journal::Journal;
 use crate::lease::Led;
+use crate::observed::{Look, Looking, Verdict};
 use crate::workload;
 
 /// What can go wrong, in percent of the occasions.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use soak_api::CriterionResult;
 use soak_api::verdict::Outcome;
 
-use super::Verdict;
+use crate::observed::Verdict;
 
 /// What a verdict may take of the 32 KiB of a status at its end, in bytes of JSON: the rest of a status is what it had
 /// while the soak ran, which is 6 KiB at most.
@@ -108,7 +108,7 @@ mod tests {
             contributions: rows(10),
             per_event: rows(5),
             excluded: vec!["x".repeat(1_000); 5],
-            ..super::super::worded("", "threshold", outcome, String::new())
+            ..CriterionResult::in_words("", "threshold", outcome, String::new())
         }
     }
 

@@ -7,7 +7,7 @@ use minmaxlttb::{Binning, Point, lttb};
 use soak_api::verdict::{IncarnationSeries, Measured, Run, Sample, Source};
 use soak_api::{Chart, CriterionKind, Line, Signal};
 
-use super::aside;
+use super::aside::aside;
 
 /// How many points all charts of a soak have together.
 const POINTS: usize = 40_000;

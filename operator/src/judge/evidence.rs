@@ -8,12 +8,10 @@ use soak_api::{CriterionResult, EventResult, Signal, SoakTest};
 
 use super::series::{Observation, seconds};
 use super::signals::{self, Signals};
-use super::worded;
-use crate::decide::describe_breach;
 use crate::journal::Journal;
 use crate::mutant::Mutant;
 use crate::prometheus::{Error, Prometheus};
-use crate::reasons::breach;
+use crate::reasons::{breach, describe};
 
 /// The share of the window that data and an operator have to cover.
 const COVERED: f64 = 0.9;
@@ -33,7 +31,7 @@ pub(super) fn health(test: &SoakTest, journal: &Journal) -> CriterionResult {
         let first: Vec<_> = breaches
             .iter()
             .take(3)
-            .map(|breach| describe_breach(breach))
+            .map(|breach| describe(breach))
             .collect();
         let more = breaches.len().saturating_sub(3);
         if more > 0 {
@@ -58,7 +56,7 @@ pub(super) fn health(test: &SoakTest, journal: &Journal) -> CriterionResult {
     } else {
         (Outcome::Passed, healthy(test, journal))
     };
-    worded("health", "health", outcome, sentence)
+    CriterionResult::in_words("health", "health", outcome, sentence)
 }
 
 fn healthy(test: &SoakTest, journal: &Journal) -> String {
@@ -133,9 +131,9 @@ pub(super) async fn evidence(
             percent(data),
             percent(present)
         );
-        worded("evidence", "evidence", Outcome::Passed, sentence)
+        CriterionResult::in_words("evidence", "evidence", Outcome::Passed, sentence)
     } else {
-        worded(
+        CriterionResult::in_words(
             "evidence",
             "evidence",
             Outcome::Inconclusive,

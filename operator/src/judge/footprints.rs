@@ -3,7 +3,7 @@
 use soak_api::verdict::{self, Amount, Footprint, FootprintRow, Interval, Measured, Source};
 use soak_api::{Signal, SoakTest};
 
-use super::aside;
+use super::aside::aside;
 use super::signals::Signals;
 
 /// So many components are told of, as many as the status holds.

@@ -10,42 +10,18 @@ use jiff::{SignedDuration, Timestamp};
 use soak_api::verdict::{self, Judgement, LOOKS, Outcome};
 use soak_api::{Estimate, FailedFast, SoakTest, SoakTestStatus};
 
+use super::aside::aside;
 use super::series::Observation;
 use super::signals::Signals;
-use super::{aside, open};
 use crate::context::Context;
 use crate::journal::Journal;
+use crate::observed::{Look, Looking};
 
 /// How many criteria the status shows while the soak runs.
 const SHOWN: usize = 10;
 
 /// A look that takes longer is given up; the next one is not far.
 const LOOKED_WITHIN: Duration = Duration::from_secs(60);
-
-/// What a look came to.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Look {
-    /// What each criterion measured so far; advice, not a verdict.
-    pub(crate) estimates: Vec<Estimate>,
-    /// How many of the planned looks are behind us with this one.
-    pub(crate) taken: u32,
-    /// The criterion that fails fast and surely has failed.
-    pub(crate) failed: Option<FailedFast>,
-}
-
-/// Where looking stands.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) enum Looking {
-    /// There is nothing to look at.
-    #[default]
-    Never,
-    /// The next look is due then.
-    From(Timestamp),
-    /// It goes on.
-    Underway,
-    /// This came of it.
-    Done(Look),
-}
 
 /// Takes what the last look came to, or begins one where it is due.
 pub(crate) fn look(
@@ -132,7 +108,7 @@ async fn taken(
     let decisive = due > status.looks;
     let duration = test.spec.duration.duration().as_secs_f64();
     let observation = Observation::of(test, journal, now).ok_or("the soak has not begun")?;
-    let prometheus = open(test, ctx)?;
+    let prometheus = ctx.prometheus(test)?;
     let mut signals = Signals::new(test, &observation, &prometheus);
     let mut look = Look {
         taken: due.max(status.looks),

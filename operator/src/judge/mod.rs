@@ -1,5 +1,6 @@
 //! Judging: what Prometheus and the journal say, brought into the form that the verdict takes.
 
+mod aside;
 mod bounded;
 mod charts;
 mod evidence;
@@ -14,32 +15,21 @@ mod testing;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use soak_api::verdict::{self, Criterion, Footprint, Judgement, Outcome, SeriesGrowth};
-use soak_api::{Chart, CriterionResult, FailedFast, GrowthRow, SoakTest};
+use jiff::{SignedDuration, Timestamp};
+use soak_api::verdict::{self, Judgement, Outcome, SeriesGrowth};
+use soak_api::{CriterionResult, FailedFast, GrowthRow, SoakTest};
 
+use self::aside::aside;
 use self::charts::Charts;
 pub(crate) use self::evidence::PROVEN;
-#[cfg(test)]
-pub(crate) use self::look::Look;
-pub(crate) use self::look::{Looking, look};
+pub(crate) use self::look::look;
 use self::series::Observation;
 use self::signals::Signals;
 pub(crate) use self::signals::no_counter;
 use crate::context::Context;
+use crate::decide::heartbeat;
 use crate::journal::Journal;
-use crate::prometheus::Prometheus;
-
-/// What a soak came to, as the status holds it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Verdict {
-    /// Health and evidence first.
-    pub(crate) criteria: Vec<CriterionResult>,
-    /// What grew in tasks and in bytes, where the criteria are about both.
-    pub(crate) footprints: Vec<Footprint>,
-    /// What it was judged on.
-    pub(crate) charts: Vec<Chart>,
-}
+use crate::observed::Verdict;
 
 /// What Prometheus came to when it was last asked whether it answers, once; asks it again where that is due. That goes on
 /// beside everything else, so that no chaos event waits for it.
@@ -50,7 +40,7 @@ pub(crate) fn probed(
 ) -> Option<Result<(), String>> {
     let mut answer = None;
     ctx.remember(test, |memory| answer = memory.answered.take());
-    if ctx.metrics_due(test, now) {
+    if ctx.metrics_due(test, asked_every(test), now) {
         let (test, ctx) = (test.clone(), ctx.clone());
         tokio::spawn(async move {
             let answer = probe(&test, &ctx).await;
@@ -60,9 +50,14 @@ pub(crate) fn probed(
     answer
 }
 
+/// How often Prometheus is asked whether it answers.
+fn asked_every(test: &SoakTest) -> SignedDuration {
+    heartbeat(test).max(SignedDuration::from_secs(10))
+}
+
 /// Whether Prometheus answers at all.
 async fn probe(test: &SoakTest, ctx: &Context) -> Result<(), String> {
-    let prometheus = open(test, ctx)?;
+    let prometheus = ctx.prometheus(test)?;
     let answer = tokio::time::timeout(
         Duration::from_secs(5),
         prometheus.instant("vector(1)", ctx.now()),
@@ -97,7 +92,7 @@ pub(crate) async fn judge(
         })
         .ok_or("the soak has no window to judge")?;
     let mut results = vec![evidence::health(test, journal)];
-    let prometheus = open(test, ctx)?;
+    let prometheus = ctx.prometheus(test)?;
     let mut signals = Signals::new(test, &observation, &prometheus);
     results.push(
         evidence::evidence(journal, &mut signals)
@@ -116,14 +111,16 @@ pub(crate) async fn judge(
                         let judgement = aside(move || verdict::judge(&kind, &run)).await?;
                         row(&criterion.name, name, judgement)
                     }
-                    Err(why) => worded(&criterion.name, name, Outcome::Inconclusive, why),
+                    Err(why) => {
+                        CriterionResult::in_words(&criterion.name, name, Outcome::Inconclusive, why)
+                    }
                 };
                 match test.status.as_ref().and_then(|s| s.failed_fast.as_ref()) {
                     Some(early) => cut_short(result, early),
                     None => result,
                 }
             }
-            Err(problem) => worded(
+            Err(problem) => CriterionResult::in_words(
                 &criterion.name,
                 "unknown",
                 Outcome::Inconclusive,
@@ -138,17 +135,6 @@ pub(crate) async fn judge(
         footprints,
         charts: charts.into_inner(),
     }))
-}
-
-/// The criterion that ended the soak before its time, where nothing more could be measured of it.
-pub(crate) fn failed_early(early: &FailedFast, criteria: &[Criterion]) -> CriterionResult {
-    let kind = criteria
-        .iter()
-        .find(|criterion| criterion.name == early.criterion)
-        .and_then(|criterion| criterion.kind().ok())
-        .map_or("unknown", |kind| kind.name());
-    let (name, sentence) = (&early.criterion, early.sentence.clone());
-    worded(name, kind, Outcome::Failed, sentence)
 }
 
 /// A criterion of a soak that another one, or it itself, ended before its time: what failed has failed, and nothing has
@@ -174,36 +160,6 @@ fn cut_short(result: CriterionResult, early: &FailedFast) -> CriterionResult {
         sentence,
         ..result
     }
-}
-
-/// Works something out where it keeps nobody waiting: all soaks share the threads that answer the cluster.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| format!("the judge did not come to an end: {error}"))
-}
-
-/// Where the SoakTest's Prometheus is; `None` where neither it nor the operator names one.
-pub(crate) fn url_of(test: &SoakTest, ctx: &Context) -> Option<String> {
-    let named = test
-        .spec
-        .metrics
-        .prometheus
-        .as_ref()
-        .map(|prometheus| prometheus.url.clone());
-    named.or_else(|| ctx.prometheus.clone())
-}
-
-/// The SoakTest's Prometheus; nothing is asked yet.
-pub(crate) fn open(test: &SoakTest, ctx: &Context) -> Result<Prometheus, String> {
-    let url = url_of(test, ctx).ok_or(
-        "there is no Prometheus to ask: set spec.metrics.prometheus.url, or give the operator one (PROMETHEUS_URL)",
-    )?;
-    let prometheus = ctx
-        .outside
-        .prometheus(&url)
-        .map_err(|error| error.to_string())?;
-    Ok(prometheus.counted_in(ctx.metrics.clone()))
 }
 
 fn row(name: &str, kind: &str, judgement: Judgement) -> CriterionResult {
@@ -255,27 +211,4 @@ fn growth_row(growth: SeriesGrowth) -> Option<GrowthRow> {
         growth: growth.growth,
         interval,
     })
-}
-
-/// A row of plain words.
-fn worded(name: &str, kind: &str, outcome: Outcome, sentence: String) -> CriterionResult {
-    CriterionResult {
-        name: name.to_owned(),
-        kind: kind.to_owned(),
-        outcome,
-        sentence,
-        component: None,
-        estimate: None,
-        interval: None,
-        limit: None,
-        unit: String::new(),
-        samples: 0,
-        incarnations: 0,
-        worst_pods: Vec::new(),
-        contributions: Vec::new(),
-        per_event: Vec::new(),
-        course: None,
-        reach: None,
-        excluded: Vec::new(),
-    }
 }

@@ -7,7 +7,7 @@ use soak_api::{Quantity, SoakTest};
 
 use super::{Does, Foreseen};
 use crate::chaos;
-use crate::decide::MOST_AT_ONCE;
+use crate::chaos::MOST_AT_ONCE;
 use crate::reasons::chaos as reason;
 use crate::workload;
 

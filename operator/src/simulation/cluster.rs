@@ -17,7 +17,7 @@ use super::faults::{Dice, End, Faults};
 use super::history::History;
 use super::promises::{Blow, Promises, Strike};
 use crate::clock::Clock;
-use crate::decide::Answer;
+use crate::decision::Answer;
 
 /// Where the soak is.
 pub(super) const NAMESPACE: &str = "soak";

@@ -4,14 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::Value;
 use soak_api::{
-    EVIDENCE_KEY, EventRecord, EventResult, Evidence, PendingIntent, Phase, PhaseTimes,
-    SoakOutcome, SoakTest, SoakTestStatus,
+    EventRecord, EventResult, PendingIntent, Phase, SoakOutcome, SoakTest, SoakTestStatus,
 };
 
-use super::cluster::{Life, State};
 use crate::journal::Journal;
 use crate::reasons::breach;
 
@@ -355,96 +352,8 @@ impl Promises {
     }
 }
 
-/// What holds once the soak is over.
-pub(super) fn at_the_end(state: &mut State, test: &SoakTest) {
-    let status = test.status.clone().unwrap_or_default();
-    let maps = state
-        .objects
-        .iter()
-        .filter(|((resource, _), _)| resource == "configmaps");
-    let batches = maps.filter_map(|(_, map)| map.pointer("/data")?.as_object());
-    let batches = batches.flat_map(serde_json::Map::values);
-    let chunks: Vec<String> = batches
-        .filter_map(|lines| Some(lines.as_str()?.to_owned()))
-        .collect();
-    match Journal::read(chunks.iter().map(String::as_str), &status.journal) {
-        Ok(journal) => state.promises.events_are_resolved(&status, &journal),
-        Err(_) if status.outcome == Some(SoakOutcome::Inconclusive) => {}
-        Err(error) => state
-            .promises
-            .breaks("a journal that is torn is Inconclusive", error),
-    }
-    state.keeps_what_it_says(test, &status);
-    let left = state.in_force(test);
-    if !left.is_empty() {
-        state
-            .promises
-            .breaks("reversible events are undone", left.join(", "));
-    }
-    state.promises.breaches_have_causes(&status);
-    if status.outcome == Some(SoakOutcome::Passed) {
-        let unseen = unseen(state, &status.times);
-        let drained = state.drained.is_some();
-        let promises = &mut state.promises;
-        promises.passed_with_evidence(&status, unseen, drained);
-    }
-}
-
-impl State {
-    /// What is kept for reports is what the status says.
-    fn keeps_what_it_says(&mut self, test: &SoakTest, status: &SoakTestStatus) {
-        let Some(name) = &status.evidence else {
-            return;
-        };
-        let map = self.objects.get(&("configmaps".to_owned(), name.clone()));
-        let kept = map.and_then(|map| {
-            let map: ConfigMap = serde_json::from_value(map.clone()).ok()?;
-            let bytes = map.binary_data?.remove(EVIDENCE_KEY)?;
-            Evidence::decode(&bytes.0).ok()
-        });
-        let Some(kept) = kept else {
-            self.promises
-                .breaks("evidence is kept", format!("{name} has none"));
-            return;
-        };
-        let said = kept.soak_test.status.unwrap_or_default();
-        self.promises.kept = true;
-        let same = said.outcome == status.outcome
-            && said.criteria == status.criteria
-            && kept.soak_test.metadata.uid == test.metadata.uid
-            && kept.events.len() == status.chaos.due as usize;
-        if !same {
-            let how = format!("{:?} and {:?}", said.outcome, status.outcome);
-            self.promises
-                .breaks("what is kept is what the status says", how);
-        }
-    }
-}
-
-/// The time in seconds that judged pods lived inside the window, and how much of it Prometheus was away.
-fn unseen(state: &State, times: &PhaseTimes) -> (f64, f64) {
-    let window = (
-        times.soaking.unwrap_or_default(),
-        times.settling.unwrap_or_default(),
-    );
-    let (mut whole, mut missed) = (0.0, 0.0);
-    let judged = |life: &&Life| matches!(life.component.as_str(), "worker" | "producer");
-    for life in state.lives.values().filter(judged) {
-        let life = (
-            life.from.max(window.0),
-            life.to.unwrap_or(window.1).min(window.1),
-        );
-        whole += overlap(life, window);
-        missed += state
-            .blind
-            .iter()
-            .map(|away| overlap(life, *away))
-            .sum::<f64>();
-    }
-    (whole, missed)
-}
-
-fn overlap(a: (Timestamp, Timestamp), b: (Timestamp, Timestamp)) -> f64 {
+/// How many seconds two stretches of time share.
+pub(super) fn overlap(a: (Timestamp, Timestamp), b: (Timestamp, Timestamp)) -> f64 {
     let length: SignedDuration = a.1.min(b.1).duration_since(a.0.max(b.0));
     length.as_secs_f64().max(0.0)
 }
@@ -457,7 +366,7 @@ impl Promises {
         later.any(|disturbance| *disturbance >= at && *disturbance <= at + within)
     }
 
-    fn events_are_resolved(&mut self, status: &SoakTestStatus, journal: &Journal) {
+    pub(super) fn events_are_resolved(&mut self, status: &SoakTestStatus, journal: &Journal) {
         if status.chaos.pending.is_some() || !status.chaos.recovering.is_empty() {
             let how = format!("{:?}", status.chaos.pending);
             self.breaks("every intent is resolved", how);
@@ -524,7 +433,7 @@ impl Promises {
     }
 
     /// Nobody is blamed for what chaos did.
-    fn breaches_have_causes(&mut self, status: &SoakTestStatus) {
+    pub(super) fn breaches_have_causes(&mut self, status: &SoakTestStatus) {
         let ours = [breach::NOT_RECOVERED, breach::NOT_UNDONE];
         let mut others = status
             .breaches
@@ -535,7 +444,7 @@ impl Promises {
         }
     }
 
-    fn passed_with_evidence(
+    pub(super) fn passed_with_evidence(
         &mut self,
         status: &SoakTestStatus,
         (lived, unseen): (f64, f64),

@@ -9,10 +9,10 @@ use serde_json::json;
 use soak_api::{Phase, SoakOutcome};
 use tokio::task::JoinHandle;
 
+use super::at_the_end::at_the_end;
 use super::cluster::{Model, NAME, NAMESPACE};
 use super::faults::{Dice, End, Faults};
 use super::operators::{Brake, replica};
-use super::promises::at_the_end;
 use crate::clock::Clock;
 use crate::mutant::Mutant;
 

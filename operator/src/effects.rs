@@ -18,7 +18,6 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use soak_api::{EVENT, PendingIntent, SOAK_TEST, SoakTest};
 
-use super::in_time;
 use crate::context::{Context, Error, belongs_to};
 use crate::facts::Owner;
 use crate::workload;
@@ -244,7 +243,7 @@ where
 
 /// Whether this operator may still do what was meant: it may have been stopped since it looked.
 fn still(intent: &PendingIntent, ctx: &Context) -> Result<(), Refusal> {
-    let now = in_time(intent, ctx);
+    let now = ctx.in_time(intent);
     now.then_some(()).ok_or(Refusal::NotNow)
 }
 
@@ -266,7 +265,7 @@ fn policy(test: &SoakTest, index: u32, ctx: &Context) -> NetworkPolicy {
         match_labels: labels,
         match_expressions: None,
     };
-    let namespace = crate::judge::url_of(test, ctx).and_then(|url| namespace_of(&url));
+    let namespace = ctx.prometheus_url(test).and_then(|url| namespace_of(&url));
     let name = |namespace| [("kubernetes.io/metadata.name".to_owned(), namespace)].into();
     let scrapes = NetworkPolicyPeer {
         namespace_selector: Some(labels_of(namespace.map(name))),
