@@ -11,9 +11,6 @@ use soak_sim::{Leaks, logging, producer, signals};
 struct Args {
     #[command(flatten)]
     common: Common,
-    /// How many partitions there are.
-    #[arg(long, env = "PARTITIONS", value_parser = count())]
-    partitions: u32,
     /// How many producers are planned.
     #[arg(long, env = "PRODUCERS", value_parser = count())]
     producers: u32,
@@ -32,7 +29,6 @@ struct Args {
 fn main() -> anyhow::Result<()> {
     let Args {
         common,
-        partitions,
         producers,
         message_rate,
         payload_bytes,
@@ -41,8 +37,8 @@ fn main() -> anyhow::Result<()> {
     } = Args::parse();
     logging::start(common.log_format);
     let config = producer::Config {
+        weights: weights.of(common.partitions),
         common,
-        weights: weights.of(partitions),
         producers,
         message_rate,
         payload_bytes,

@@ -7,21 +7,29 @@
 //! acknowledges.
 //!
 //! Of 1 500 partitions, one of 10 producers has 150 and one of 100 workers has 15: published at 150
-//! and consumed at 15 is what the two are held to. The stream has no partitions but these. More of
-//! them cost the server more, as the other sizes show: ours has a consumer for each partition, so that
-//! a partition can be taken over alone, and to find the next message of one the server passes over the
-//! messages of all others in between. `nats bench` has one consumer, of everything.
+//! and consumed at 15 is what the two are held to. There are no partitions but these. Ours has a
+//! consumer for each of them, so that a partition can be taken over alone, and to find the next
+//! message of one the server passes over the messages in between of all others in its stream.
+//! `nats bench` has one consumer, of everything.
+//!
+//! In the end one worker consumes its share of all 1 500, whose other partitions hold as many
+//! messages and are left alone.
 
 #[path = "../tests/processes/mod.rs"]
 mod processes;
 #[path = "../../sim/tests/support/mod.rs"]
 mod support;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use processes::{Pod, Sizes};
+use soak_sim::assignment::{Assignment, Shares, Strategy};
+use soak_sim::claim::{Lease, RENEW};
+use soak_sim::names;
+use soak_sim::nats::Nats;
 use support::{NatsServer, metric};
 
 const ROUNDS: usize = 3;
@@ -31,6 +39,15 @@ const PARTITIONS: [u32; 3] = [15, 150, 256];
 const BYTES: usize = 64;
 /// The first of them are left out: connections, claims and bindings are not what is measured.
 const WARM: u64 = 10_000;
+/// The design size, and messages in each of its partitions.
+const ALL: Sizes = Sizes {
+    partitions: 1500,
+    workers: 100,
+    producers: 1,
+    message_rate: 10_000.0,
+    payload_bytes: BYTES,
+};
+const EACH: u64 = 400;
 
 fn main() {
     if processes::is_producer() {
@@ -42,6 +59,56 @@ fn main() {
         println!(
             "{partitions:>4} partitions: published {published:.2} and consumed {consumed:.2} of nats bench, in the middle of {ROUNDS}"
         );
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let (owned, rate) = runtime.block_on(consume_a_share());
+    println!(
+        "{owned:>4} partitions of {}, {EACH} messages in each: {rate:.0} consumed a second",
+        ALL.partitions
+    );
+}
+
+/// One worker of many on its own partitions, of which it returns how many, while the messages of
+/// all others wait.
+async fn consume_a_share() -> (usize, f64) {
+    let server = NatsServer::start();
+    let url = server.url();
+    let nats = Box::pin(Nats::open(&url, "bench", ALL.partitions)).await;
+    let mut producer = Pod::producer_of(&server, "producer", &ALL);
+    let sent = || metric(producer.addr, "soak_sim_messages_sent_total").unwrap_or(0);
+    while sent() < EACH * u64::from(ALL.partitions) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    producer.kill();
+
+    // We lead, and assign to workers that are not there.
+    let mut lease = Lease::take(&nats.claims, names::LEADER.into(), "bench")
+        .await
+        .expect("nobody leads");
+    let shares = Shares {
+        strategy: Strategy::ConsistentHash,
+        weights: vec![1.0; ALL.partitions as usize],
+    };
+    let members: BTreeSet<u32> = (0..ALL.workers).collect();
+    let assignment = Assignment::of(1, members, &shares);
+    let value = serde_json::to_vec(&assignment).expect("it encodes");
+    nats.assignment
+        .put(names::CURRENT, value.into())
+        .await
+        .expect("assigned");
+
+    let worker = Pod::worker_of(&server, "worker", &ALL);
+    let owned = assignment.owned_by(0).len();
+    let messages = EACH * owned as u64;
+    let addr = worker.addr;
+    let acked = move || metric(addr, "soak_sim_messages_acked_total").unwrap_or(0);
+    let measure = move || rate(acked, messages / 10, messages * 9 / 10);
+    let mut measured = tokio::task::spawn_blocking(measure);
+    loop {
+        tokio::select! {
+            rate = &mut measured => return (owned, rate.expect("it measures")),
+            () = tokio::time::sleep(RENEW) => assert!(lease.renew().await, "we still lead"),
+        }
     }
 }
 

@@ -17,9 +17,6 @@ struct Args {
     command: Option<Command>,
     #[command(flatten)]
     common: Common,
-    /// How many partitions there are.
-    #[arg(long, env = "PARTITIONS", required = true, value_parser = count())]
-    partitions: Option<u32>,
     /// How many workers are planned.
     #[arg(long, env = "WORKERS", required = true, value_parser = count())]
     workers: Option<u32>,
@@ -40,7 +37,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Reads stream and ledger independently of all workers, and counts what was lost.
+    /// Reads streams and ledger independently of all workers, and counts what was lost.
     Audit,
 }
 
@@ -72,10 +69,9 @@ fn worker_config(args: Args) -> anyhow::Result<worker::Config> {
         delay.min <= delay.max,
         "PROCESSING_DELAY_MIN must not be longer than PROCESSING_DELAY_MAX"
     );
-    let partitions = args.partitions.context("PARTITIONS must be given")?;
     let shares = Shares {
         strategy: args.assignment,
-        weights: args.weights.of(partitions),
+        weights: args.weights.of(args.common.partitions),
     };
     Ok(worker::Config {
         common: args.common,

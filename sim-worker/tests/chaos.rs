@@ -13,33 +13,41 @@ use soak_sim::nats::Nats;
 use support::{NatsServer, PATIENCE, ask, eventually, is_ready, metric};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_taken_out_of_the_stream_and_one_never_received_are_both_lost() {
+async fn a_message_taken_out_of_any_stream_and_one_never_received_are_both_lost() {
     let nats = NatsServer::start();
-    let client = Nats::open(&nats.url(), "test").await;
-    for number in 1..=5 {
-        let message = Numbered::now(3, number);
-        let stored = client
-            .jetstream
-            .publish(names::subject(3), message.encode(0))
-            .await
-            .expect("sent");
-        stored.await.expect("stored");
+    let client = Nats::open(&nats.url(), "test", PARTITIONS).await;
+    let streams = names::streams(PARTITIONS);
+    assert!(streams.len() > 1, "several streams");
+    let partitions = [3, PARTITIONS - 1];
+    assert_eq!(partitions.map(names::stream_of), [3, streams.end - 1]);
+    for partition in partitions {
+        let stream = client.create_stream(names::stream_of(partition)).await;
+        for number in 1..=5 {
+            let message = Numbered::now(partition, number);
+            let stored = client
+                .jetstream
+                .publish(names::subject(partition), message.encode(0))
+                .await
+                .expect("sent");
+            stored.await.expect("stored");
+        }
+        let stream = stream.expect("the stream is there");
+        stream.delete_message(2).await.expect("taken out");
     }
-    client.stream.delete_message(2).await.expect("taken out");
     client
         .control
         .put(names::DRAIN, "now".into())
         .await
         .expect("the operator drains");
-    // No worker at all: after the drain the four that are left will never be received.
+    // No worker at all: after the drain the four that are left of each will never be received.
     let auditor = Pod::auditor(&nats);
     let lost = || metric(auditor.addr, "soak_sim_messages_lost_total");
-    eventually("the hole is counted", PATIENCE, || async {
-        lost() == Some(1)
+    eventually("the holes are counted", PATIENCE, || async {
+        lost() == Some(2)
     })
     .await;
     eventually("the rest is counted", PATIENCE, || async {
-        metric(auditor.addr, "soak_sim_drained") == Some(1) && lost() == Some(5)
+        metric(auditor.addr, "soak_sim_drained") == Some(1) && lost() == Some(10)
     })
     .await;
 }

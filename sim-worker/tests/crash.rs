@@ -1,5 +1,5 @@
 //! Workers, producers and the NATS server killed at random, in the midst of whatever they do: no
-//! message is lost, and the ledger says exactly what the stream holds.
+//! message is lost, and the ledger says exactly what the streams hold.
 //!
 //! The order of what is killed is drawn from `SEED`, 1 where left out. A dozen events, or as many
 //! as fit into `MINUTES`: `make sim-crash MINUTES=5 SEED=7`.
@@ -81,7 +81,7 @@ impl Simulation {
             workers: workers(&nats, "None"),
             auditor: Pod::auditor(&nats),
             producers: producers(&nats, MESSAGE_RATE),
-            client: Box::pin(Nats::open(&nats.url(), "test")).await,
+            client: Box::pin(Nats::open(&nats.url(), "test", PARTITIONS)).await,
             nats,
             started: 0,
         };
@@ -136,7 +136,7 @@ impl Simulation {
     async fn stall(&self) {
         self.nats.stall();
         eventually("requests time out", PATIENCE, || async {
-            self.client.stream.get_info().await.is_err()
+            self.client.jetstream.query_account().await.is_err()
         })
         .await;
         for pod in &self.producers {
@@ -166,31 +166,34 @@ impl Simulation {
     }
 }
 
-/// The numbers of every partition, message by message, straight from the stream.
-async fn stream_content(nats: &Nats) -> BTreeMap<u32, Vec<u64>> {
-    let info = nats.stream.get_info().await.expect("the stream answers");
-    let sequences = info.state.first_sequence..=info.state.last_sequence;
-    let messages: Vec<_> = stream::iter(sequences)
-        .map(|sequence| nats.stream.direct_get(sequence))
-        .buffered(64)
-        .try_collect()
-        .await
-        .expect("a limits stream keeps all");
+/// The numbers of every partition, message by message, straight from the streams.
+async fn content_of_streams(nats: &Nats) -> BTreeMap<u32, Vec<u64>> {
     let mut content: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
-    for message in messages {
-        let numbered = Numbered::decode(&message.payload).expect("ours");
-        let partition = names::partition_of(&message.subject);
-        assert_eq!(partition, Some(numbered.partition));
-        let numbers = content.entry(numbered.partition).or_default();
-        numbers.push(numbered.number);
+    for number in names::streams(PARTITIONS) {
+        let of = nats.jetstream.get_stream(names::stream(number)).await;
+        let of = of.expect("the stream is there");
+        let state = &of.cached_info().state;
+        let messages: Vec<_> = stream::iter(state.first_sequence..=state.last_sequence)
+            .map(|sequence| of.direct_get(sequence))
+            .buffered(64)
+            .try_collect()
+            .await
+            .expect("a limits stream keeps all");
+        for message in messages {
+            let numbered = Numbered::decode(&message.payload).expect("ours");
+            let partition = names::partition_of(&message.subject);
+            assert_eq!(partition, Some(numbered.partition));
+            let numbers = content.entry(numbered.partition).or_default();
+            numbers.push(numbered.number);
+        }
     }
     content
 }
 
-/// Holds the ledger to the stream. Returns how many messages there are, and how many more than
+/// Holds the ledger to the streams. Returns how many messages there are, and how many more than
 /// these were processed.
-async fn ledger_equals_stream(client: &Nats) -> (u64, u64) {
-    let content = stream_content(client).await;
+async fn ledger_equals_streams(client: &Nats) -> (u64, u64) {
+    let content = content_of_streams(client).await;
     assert_eq!(content.len(), PARTITIONS as usize);
     let (mut stored, mut duplicated) = (0, 0);
     for (partition, numbers) in content {
@@ -214,7 +217,7 @@ async fn ledger_equals_stream(client: &Nats) -> (u64, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_random_nothing_is_lost_and_the_ledger_equals_the_stream() {
+async fn killed_at_random_nothing_is_lost_and_the_ledger_equals_the_streams() {
     let seed = std::env::var("SEED").ok().filter(|text| !text.is_empty());
     let seed = seed.map_or(1, |text| text.parse().expect("SEED is a number"));
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -230,7 +233,7 @@ async fn killed_at_random_nothing_is_lost_and_the_ledger_equals_the_stream() {
 
     let took = started.elapsed();
     simulation.drain().await;
-    let (stored, _) = ledger_equals_stream(&simulation.client).await;
+    let (stored, _) = ledger_equals_streams(&simulation.client).await;
     let [judged, lost, ..] = simulation.judged();
     assert_eq!([judged, lost], [Some(stored), Some(0)], "by the auditor");
 
@@ -238,7 +241,7 @@ async fn killed_at_random_nothing_is_lost_and_the_ledger_equals_the_stream() {
     simulation.auditor.kill();
     simulation.auditor = Pod::auditor(&simulation.nats);
     eventually("another auditor comes to the same", PATIENCE, || async {
-        let (stored, duplicated) = ledger_equals_stream(&simulation.client).await;
+        let (stored, duplicated) = ledger_equals_streams(&simulation.client).await;
         let [judged, lost, twice, _] = simulation.judged();
         metric(simulation.auditor.addr, "soak_sim_drained") == Some(1)
             && [judged, lost, twice] == [Some(stored), Some(0), Some(duplicated)]

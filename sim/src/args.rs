@@ -16,6 +16,9 @@ pub struct Common {
         default_value = "nats://127.0.0.1:4222"
     )]
     pub nats_url: String,
+    /// How many partitions there are.
+    #[arg(long, env = "PARTITIONS", value_parser = count())]
+    pub partitions: u32,
     /// The name of this pod: for logs and holders' names, never for ownership.
     #[arg(long, global = true, env = "POD_NAME", default_value = "local")]
     pub pod_name: String,

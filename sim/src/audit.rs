@@ -1,4 +1,4 @@
-//! The auditor: reads the stream and the ledger by itself, and says what was lost.
+//! The auditor: reads all streams and the ledger by itself, and says what was lost.
 //!
 //! It shares nothing with the workers that might lose something: its consumers are its own, and
 //! it is never a target of chaos. A number is lost when it is missing in the stream although a
@@ -10,8 +10,10 @@ mod book;
 mod reader;
 mod verdict;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::future::join_all;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -23,10 +25,11 @@ use crate::message::Numbered;
 use crate::names;
 use crate::nats::Nats;
 use crate::process::Process;
+use crate::tasks::Component;
 use crate::telemetry::{Ready, Telemetry};
 
 use book::Book;
-use reader::{From, follow};
+use reader::{Source, follow};
 
 /// The book that the readers write and the judge reads.
 #[derive(Clone, Debug)]
@@ -38,18 +41,43 @@ impl SharedBook {
     }
 }
 
+/// How many streams are not being read yet; ready once there are none.
+#[derive(Clone, Debug)]
+struct Unread {
+    streams: Arc<AtomicUsize>,
+    ready: Ready,
+}
+
+impl Unread {
+    fn of(streams: usize, ready: Ready) -> Self {
+        Self {
+            streams: Arc::new(AtomicUsize::new(streams)),
+            ready,
+        }
+    }
+
+    /// Call once for each stream, when reading it has begun.
+    fn one_less(&self) {
+        if self.streams.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.ready.set(true);
+        }
+    }
+}
+
 /// Runs the auditor until told to stop.
 pub async fn run(common: Common, stop: CancellationToken) -> std::io::Result<()> {
     let mut telemetry = Telemetry::default();
     let metrics = verdict::Metrics::register(&mut telemetry.registry);
     let tasks = telemetry.tasks.clone();
-    let (control, stream, ledger, judge) = (
+    let (control, ledger, judge) = (
         tasks.component("control"),
-        tasks.component("stream"),
         tasks.component("ledger"),
         tasks.component("audit"),
     );
-    let ready = telemetry.ready.clone();
+    let streams: Vec<Component> = names::streams(common.partitions)
+        .map(|_| tasks.component("stream"))
+        .collect();
+    let unread = Unread::of(streams.len(), telemetry.ready.clone());
     let process = Process::start(telemetry, &common).await?;
     let Some(nats) = process.connect(&common, &stop).await else {
         return Ok(());
@@ -62,11 +90,11 @@ pub async fn run(common: Common, stop: CancellationToken) -> std::io::Result<()>
             watch_drain(nats.control.clone(), drain_wanted, stop)
         })
         .await;
-    stream
-        .start("read", |stop| {
-            read_stream(nats.clone(), book.clone(), ready, stop)
-        })
-        .await;
+    for (number, stream) in (0..).zip(&streams) {
+        let (nats, book, unread) = (nats.clone(), book.clone(), unread.clone());
+        let work = |stop| read_stream(number, nats, book, unread, stop);
+        stream.start(format!("read-{number}"), work).await;
+    }
     ledger
         .start("read", |stop| read_ledger(nats.clone(), book.clone(), stop))
         .await;
@@ -78,19 +106,34 @@ pub async fn run(common: Common, stop: CancellationToken) -> std::io::Result<()>
 
     stop.cancelled().await;
     info!("stopping");
-    tokio::join!(control.stop(), stream.stop(), ledger.stop(), judge.stop());
+    tokio::join!(
+        control.stop(),
+        join_all(streams.iter().map(Component::stop)),
+        ledger.stop(),
+        judge.stop()
+    );
     process.stop(&nats).await;
     Ok(())
 }
 
-async fn read_stream(nats: Nats, book: SharedBook, ready: Ready, stop: CancellationToken) {
+async fn read_stream(
+    number: u32,
+    nats: Nats,
+    book: SharedBook,
+    unread: Unread,
+    stop: CancellationToken,
+) {
+    let mut unread = Some(unread);
     let reading = follow(
         &nats,
-        &nats.stream,
-        From::Start,
-        || ready.set(true),
+        Source::Stream(number),
+        || {
+            if let Some(unread) = unread.take() {
+                unread.one_less();
+            }
+        },
         |message| match Numbered::decode(message.payload) {
-            Ok(numbered) => book.with(|book| book.stored(&numbered, message.sequence)),
+            Ok(numbered) => book.with(|book| book.stored(number, &numbered, message.sequence)),
             Err(error) => warn!(subject = message.subject, %error, "a message that is not ours"),
         },
     );
@@ -104,8 +147,7 @@ async fn read_ledger(nats: Nats, book: SharedBook, stop: CancellationToken) {
     let prefix = format!("$KV.{}.", names::LEDGER);
     let reading = follow(
         &nats,
-        &nats.ledger.stream,
-        From::LastPerSubject,
+        Source::Ledger,
         || (),
         |message| {
             let key = message.subject.strip_prefix(&prefix);

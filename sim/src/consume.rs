@@ -149,8 +149,8 @@ impl Consumers {
         }
         for partition in gained {
             self.start(partition, rebalance.clone()).await;
-            let stream = &self.shared.nats.stream;
-            self.leak.tell(Event::PartitionTaken(partition, stream));
+            let nats = &self.shared.nats;
+            self.leak.tell(Event::PartitionTaken(partition, nats));
         }
         self.shared
             .metrics

@@ -10,12 +10,12 @@ mod testing;
 
 use std::time::Duration;
 
-use async_nats::jetstream::stream::Stream;
 use clap::{Args, ValueEnum};
 
 pub(crate) use site::Site;
 
 use crate::args::duration;
+use crate::nats::Nats;
 
 /// Declares the modes: the name that users write, and the file that has it.
 macro_rules! modes {
@@ -109,7 +109,7 @@ pub(crate) enum Event<'a> {
     /// A worker with this id is new in the assignment that is followed, or is missing from it.
     MemberChanged(u32),
     /// The assignment gives this worker a partition that it did not have.
-    PartitionTaken(u32, &'a Stream),
+    PartitionTaken(u32, &'a Nats),
     /// The assignment leaves it a partition that it has.
     PartitionKept(u32),
     /// The assignment takes a partition away, and its pull loop has ended.

@@ -1,9 +1,13 @@
-//! The connection to NATS, and the streams and buckets that every process makes sure of.
+//! The connection to NATS, the buckets that every process makes sure of, and the streams that are
+//! created by whoever is the first to miss one.
 
 use std::future::Future;
 use std::time::Duration;
 
-use async_nats::jetstream::{self, kv, stream};
+use async_nats::jetstream::consumer::{PullConsumer, pull};
+use async_nats::jetstream::context::CreateStreamError;
+use async_nats::jetstream::stream::{ConsumerError, ConsumerErrorKind};
+use async_nats::jetstream::{self, ErrorCode, kv, stream};
 use async_nats::{ConnectOptions, Event};
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -16,8 +20,9 @@ pub const CLAIM_EXPIRY: Duration = Duration::from_secs(4);
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the server remembers message ids: far above any retry of one number.
 const DEDUP_WINDOW: Duration = Duration::from_secs(120);
-/// Oldest messages go first when a soak outlives this; an hour at 1 500 messages/s fits.
-const STREAM_MAX_BYTES: i64 = 2 << 30;
+/// Of all streams together, in equal parts. Oldest messages of a stream go first when a soak
+/// outlives its part; an hour at 1 500 messages/s fits where partitions weigh the same.
+const STREAMS_MAX_BYTES: i64 = 2 << 30;
 const STREAM_MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -28,8 +33,8 @@ pub struct Nats {
     pub client: async_nats::Client,
     /// The `JetStream` context: one for all, since each brings a task of its own.
     pub jetstream: jetstream::Context,
-    /// The stream of numbered messages.
-    pub stream: stream::Stream,
+    /// How many partitions the simulation has, and with that how many streams.
+    pub partitions: u32,
     /// What was received.
     pub ledger: kv::Store,
     /// What the operator asks for.
@@ -42,9 +47,20 @@ pub struct Nats {
     pub connections: watch::Receiver<u64>,
 }
 
+/// Why a stream has no new consumer.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The stream was missing, and could not be created.
+    #[error("failed to create the stream: {0}")]
+    Stream(#[from] CreateStreamError),
+    /// The server refused the consumer.
+    #[error("failed to create a consumer: {0}")]
+    Consumer(#[from] ConsumerError),
+}
+
 impl Nats {
-    /// Connects, and makes sure of the stream and the buckets; tries for as long as it takes.
-    pub async fn open(url: &str, name: &str) -> Self {
+    /// Connects, and makes sure of the buckets; tries for as long as it takes.
+    pub async fn open(url: &str, name: &str, partitions: u32) -> Self {
         let (connected, connections) = watch::channel(0_u64);
         let client = until_ok("connect to NATS", || {
             let connected = connected.clone();
@@ -69,9 +85,6 @@ impl Nats {
             .timeout(REQUEST_TIMEOUT)
             .max_ack_inflight(1024)
             .build(client.clone());
-        let stream = until_ok("create the stream", || {
-            jetstream.get_or_create_stream(stream_config())
-        });
         let bucket = |name, max_age| {
             let jetstream = &jetstream;
             async move {
@@ -82,7 +95,7 @@ impl Nats {
             }
         };
         Self {
-            stream: stream.await,
+            partitions,
             ledger: bucket(names::LEDGER, Duration::ZERO).await,
             control: bucket(names::CONTROL, Duration::ZERO).await,
             claims: bucket(names::CLAIMS, CLAIM_EXPIRY).await,
@@ -92,16 +105,47 @@ impl Nats {
             connections,
         }
     }
+
+    /// Creates the stream with this number unless it is there.
+    pub async fn create_stream(&self, number: u32) -> Result<stream::Stream, CreateStreamError> {
+        let config = stream_config(number, names::streams(self.partitions).end);
+        self.jetstream.get_or_create_stream(config).await
+    }
+
+    /// Creates a consumer of the stream with this number, or binds to the one that is there. Takes
+    /// one request, and more only where the stream is missing.
+    pub async fn create_consumer(
+        &self,
+        stream: u32,
+        config: pull::Config,
+    ) -> Result<PullConsumer, BindError> {
+        let create = || {
+            self.jetstream
+                .create_consumer_on_stream(config.clone(), names::stream(stream))
+        };
+        match create().await {
+            Err(error) if says_no_stream(&error) => {
+                self.create_stream(stream).await?;
+                Ok(create().await?)
+            }
+            created => Ok(created?),
+        }
+    }
 }
 
-fn stream_config() -> stream::Config {
+fn says_no_stream(error: &ConsumerError) -> bool {
+    matches!(error.kind(), ConsumerErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+/// The stream with this number, of so many.
+fn stream_config(number: u32, streams: u32) -> stream::Config {
     stream::Config {
-        name: names::STREAM.into(),
-        subjects: vec![names::SUBJECTS.into()],
+        name: names::stream(number),
+        subjects: vec![names::subjects(number)],
         retention: stream::RetentionPolicy::Limits,
         storage: stream::StorageType::File,
         discard: stream::DiscardPolicy::Old,
-        max_bytes: STREAM_MAX_BYTES,
+        max_bytes: STREAMS_MAX_BYTES / i64::from(streams.max(1)),
         max_age: STREAM_MAX_AGE,
         duplicate_window: DEDUP_WINDOW,
         allow_direct: true,

@@ -36,7 +36,7 @@ impl Process {
     /// Connects to NATS, however long that takes; none if told to stop before.
     pub(crate) async fn connect(&self, common: &Common, stop: &CancellationToken) -> Option<Nats> {
         tokio::select! {
-            nats = Box::pin(Nats::open(&common.nats_url, &common.pod_name)) => Some(nats),
+            nats = Box::pin(Nats::open(&common.nats_url, &common.pod_name, common.partitions)) => Some(nats),
             () = stop.cancelled() => {
                 self.http.stop().await;
                 None

@@ -8,9 +8,12 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::StatusCode;
+use async_nats::jetstream::context::{
+    CreateStreamError, GetStreamError, PublishError, PublishErrorKind,
+};
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::DirectGetErrorKind;
+use async_nats::jetstream::stream::{DirectGetError, DirectGetErrorKind};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -42,7 +45,7 @@ impl Metrics {
             sent: counter(
                 registry,
                 "soak_sim_messages_sent",
-                "Messages that the stream has stored",
+                "Messages that the server has stored",
             ),
             in_flight: InFlight::register(registry),
             retries: counter(
@@ -66,7 +69,7 @@ pub(crate) struct Publishing {
     pub(crate) ready: Ready,
 }
 
-/// Where a partition ends: the last number, and its place in the stream.
+/// Where a partition ends: the last number, and its place in the partition's stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tail {
     number: u64,
@@ -163,11 +166,18 @@ impl Publishing {
     }
 
     async fn try_tail(&self, partition: u32) -> Result<Tail, TailError> {
-        let last = self
+        let number = names::stream_of(partition);
+        let stream = self
             .nats
-            .stream
-            .direct_get_last_for_subject(names::subject(partition))
-            .await;
+            .jetstream
+            .get_stream_no_info(names::stream(number))
+            .await?;
+        let read = || stream.direct_get_last_for_subject(names::subject(partition));
+        let mut last = read().await;
+        if last.as_ref().is_err_and(nobody_answers) {
+            self.nats.create_stream(number).await?;
+            last = read().await;
+        }
         match last {
             Ok(last) => {
                 let number = Numbered::decode(&last.payload)?.number;
@@ -190,10 +200,22 @@ impl Publishing {
     }
 }
 
+/// As is with a stream that nobody has created yet.
+fn nobody_answers(error: &DirectGetError) -> bool {
+    matches!(
+        error.kind(),
+        DirectGetErrorKind::ErrorResponse(StatusCode::NO_RESPONDERS, _)
+    )
+}
+
 #[derive(Debug, thiserror::Error)]
 enum TailError {
+    #[error("failed to name the stream: {0}")]
+    Name(#[from] GetStreamError),
+    #[error("failed to create the stream: {0}")]
+    Create(#[from] CreateStreamError),
     #[error("failed to read the last message: {0}")]
-    Read(#[from] async_nats::jetstream::stream::DirectGetError),
+    Read(#[from] DirectGetError),
     #[error("failed to decode the last message: {0}")]
     Decode(#[from] serde_json::Error),
     #[error(transparent)]

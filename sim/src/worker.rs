@@ -51,7 +51,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> std::io::Result<()>
     let consumers_in_nats = gauge(
         &mut telemetry.registry,
         "soak_sim_jetstream_consumers",
-        "Consumers of the stream in NATS, the auditor's included: the same in every worker",
+        "Consumers of all streams in NATS, the auditor's included: the same in every worker",
     );
     let leading = gauge(
         &mut telemetry.registry,
@@ -212,9 +212,10 @@ impl Follower {
             return;
         }
         self.counted = Some(Instant::now());
-        match self.nats.stream.get_info().await {
-            Ok(info) => {
-                let count = i64::try_from(info.state.consumer_count).unwrap_or(i64::MAX);
+        // Of the account, which is one request however many streams there are.
+        match self.nats.jetstream.query_account().await {
+            Ok(account) => {
+                let count = i64::try_from(account.consumers).unwrap_or(i64::MAX);
                 self.consumers_in_nats.set(count);
             }
             Err(error) => warn!(%error, "failed to count the consumers"),

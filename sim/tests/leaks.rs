@@ -202,7 +202,7 @@ async fn each_mode_leaks_where_it_says_and_as_much_as_it_says_while_a_worker_is_
         .map(|(n, mode)| worker_that_leaks(&server, &format!("worker-{n}"), *mode))
         .collect();
     settled(&pods, WORKERS.len()).await;
-    let nats = Box::pin(Nats::open(&server.url(), "test")).await;
+    let nats = Box::pin(Nats::open(&server.url(), "test", PARTITIONS)).await;
     let ids = ids(&nats).await;
     assert_eq!(ids.len(), WORKERS.len(), "{ids:?}");
     let base: Vec<Figures> = pods.iter().chain([&producer]).map(Pod::figures).collect();

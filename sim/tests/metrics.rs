@@ -92,7 +92,7 @@ fn start(nats: &NatsServer) -> [(&'static str, Pod); 3] {
     [
         ("worker", Pod::worker(worker)),
         ("producer", Pod::producer(producer)),
-        ("auditor", Pod::auditor(nats)),
+        ("auditor", Pod::auditor(nats, PARTITIONS)),
     ]
 }
 

@@ -71,7 +71,9 @@ impl Pod {
 
     pub fn auditor(nats: &NatsServer) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_soak-sim-worker"));
-        command.arg("audit");
+        command
+            .arg("audit")
+            .env("PARTITIONS", PARTITIONS.to_string());
         Self::start(command, nats, "auditor")
     }
 
@@ -147,15 +149,15 @@ pub fn be_a_producer() {
         let text = std::env::var(name).expect(name);
         text.parse().ok().expect(name)
     }
-    let partitions: usize = told("PARTITIONS");
     let config = producer::Config {
         common: Common {
             nats_url: told("NATS_URL"),
+            partitions: told("PARTITIONS"),
             pod_name: told("POD_NAME"),
             http_addr: told("HTTP_ADDR"),
             log_format: LogFormat::Pretty,
         },
-        weights: vec![1.0; partitions],
+        weights: vec![1.0; told("PARTITIONS")],
         producers: told("PRODUCERS"),
         message_rate: told("MESSAGE_RATE"),
         payload_bytes: told("PAYLOAD_BYTES"),

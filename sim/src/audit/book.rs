@@ -10,10 +10,17 @@ use crate::message::Numbered;
 #[derive(Debug, Default)]
 pub(super) struct Book {
     pages: BTreeMap<u32, Page>,
-    /// The place in the stream up to which it was read.
-    read_to: u64,
-    /// The stream's limits had let its head go before we read it: what came before the first
-    /// number that is left of a partition cannot be known, and is not counted.
+    /// By number of the stream.
+    streams: BTreeMap<u32, Reading>,
+}
+
+/// How far a stream was read.
+#[derive(Debug, Default)]
+struct Reading {
+    /// The place up to which it was read.
+    to: u64,
+    /// Its limits had let its head go before we read it: what came before the first number that
+    /// is left of a partition cannot be known, and is not counted.
     headless: bool,
 }
 
@@ -49,11 +56,12 @@ pub(super) struct Totals {
 }
 
 impl Book {
-    /// The stream has this message. Call in the order of the stream.
-    pub(super) fn stored(&mut self, message: &Numbered, sequence: u64) {
-        self.headless |= self.read_to == 0 && sequence > 1;
-        self.read_to = sequence;
-        let headless = self.headless;
+    /// The stream with this number has this message. Call in the order of the stream.
+    pub(super) fn stored(&mut self, stream: u32, message: &Numbered, sequence: u64) {
+        let reading = self.streams.entry(stream).or_default();
+        reading.headless |= reading.to == 0 && sequence > 1;
+        reading.to = sequence;
+        let headless = reading.headless;
         let page = self.pages.entry(message.partition).or_default();
         page.base
             .get_or_insert(if headless { message.number - 1 } else { 0 });
@@ -85,8 +93,8 @@ impl Book {
         }
     }
 
-    /// Partitions with a number that is stored but not received, and the place in the stream of
-    /// the first such number.
+    /// Partitions with a number that is stored but not received, and the place in the partition's
+    /// stream of the first such number.
     pub(super) fn waiting(&self) -> BTreeMap<u32, u64> {
         let first = |page: &Page| {
             page.unreceived
@@ -121,9 +129,9 @@ impl Book {
         }
     }
 
-    /// The place in the stream up to which it was read.
-    pub(super) fn read_to(&self) -> u64 {
-        self.read_to
+    /// The place up to which the stream with this number was read; 0 before its first message.
+    pub(super) fn read_to(&self, stream: u32) -> u64 {
+        self.streams.get(&stream).map_or(0, |reading| reading.to)
     }
 
     pub(super) fn totals(&self) -> Totals {
@@ -147,8 +155,8 @@ mod tests {
 
     fn store(book: &mut Book, numbers: impl IntoIterator<Item = u64>) {
         for number in numbers {
-            let sequence = book.read_to() + 1;
-            book.stored(&Numbered::now(0, number), sequence);
+            let sequence = book.read_to(0) + 1;
+            book.stored(0, &Numbered::now(0, number), sequence);
         }
     }
 
@@ -193,12 +201,23 @@ mod tests {
     #[test]
     fn a_stream_that_let_its_head_go_has_not_lost_it() {
         let mut book = Book::default();
-        book.stored(&Numbered::now(0, 31), 100);
-        book.stored(&Numbered::now(1, 40), 101);
-        book.stored(&Numbered::now(1, 42), 102);
+        book.stored(0, &Numbered::now(0, 31), 100);
+        book.stored(0, &Numbered::now(1, 40), 101);
+        book.stored(0, &Numbered::now(1, 42), 102);
         book.confirm_holes();
         book.confirm_holes();
         assert_eq!(book.totals().lost, 1);
+    }
+
+    #[test]
+    fn a_stream_that_let_its_head_go_says_nothing_of_another() {
+        let mut book = Book::default();
+        book.stored(1, &Numbered::now(16, 31), 100);
+        book.stored(2, &Numbered::now(32, 3), 1);
+        book.confirm_holes();
+        book.confirm_holes();
+        assert_eq!(book.totals().lost, 2);
+        assert_eq!([0, 1, 2].map(|stream| book.read_to(stream)), [0, 100, 1]);
     }
 
     #[test]

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::stream::{ConsumerError, Stream};
 use tracing::{debug, warn};
 
-use crate::nats::Nats;
+use crate::nats::{BindError, Nats};
 use crate::pull::{Pull, PullError};
 
 const BATCH: usize = 256;
@@ -14,13 +13,14 @@ const BATCH: usize = 256;
 const FORGET: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Where to begin.
+/// What to read.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum From {
-    /// Every message, once.
-    Start,
-    /// The last message of each subject, then every new one; the former again after a break.
-    LastPerSubject,
+pub(super) enum Source {
+    /// The stream with this number: every message, once.
+    Stream(u32),
+    /// The ledger: the last entry of each partition, then every new one; the former again after a
+    /// break.
+    Ledger,
 }
 
 /// A message as read.
@@ -33,8 +33,8 @@ pub(super) struct Read<'a> {
 
 #[derive(Debug, thiserror::Error)]
 enum ReadError {
-    #[error("failed to create a consumer: {0}")]
-    Create(#[from] ConsumerError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
     #[error(transparent)]
     Pull(#[from] PullError),
     #[error("failed to read in order: a message without a place in the stream")]
@@ -47,50 +47,56 @@ enum ReadError {
 /// `bound` is called whenever reading begins.
 pub(super) async fn follow(
     nats: &Nats,
-    stream: &Stream,
-    from: From,
+    source: Source,
     mut bound: impl FnMut(),
     mut each: impl FnMut(Read<'_>),
 ) {
     let mut last = 0;
     loop {
-        let error = match open(nats, stream, from, last).await {
+        let error = match open(nats, source, last).await {
             Ok(pull) => {
                 bound();
                 read(pull, &mut last, &mut each).await
             }
             Err(error) => error,
         };
-        warn!(stream = stream.cached_info().config.name, %error, "reading again");
+        warn!(?source, %error, "reading again");
         tokio::time::sleep(RETRY).await;
     }
 }
 
-async fn open(nats: &Nats, stream: &Stream, from: From, last: u64) -> Result<Pull, ReadError> {
-    let deliver_policy = match from {
-        From::LastPerSubject => DeliverPolicy::LastPerSubject,
-        From::Start => DeliverPolicy::ByStartSequence {
-            start_sequence: last + 1,
-        },
-    };
+async fn open(nats: &Nats, source: Source, last: u64) -> Result<Pull, ReadError> {
     let config = pull::Config {
-        deliver_policy,
         ack_policy: AckPolicy::None,
         inactive_threshold: FORGET,
         memory_storage: true,
         num_replicas: 1,
-        // A subject is asked for where the policy goes by subject.
-        filter_subject: stream
-            .cached_info()
-            .config
-            .subjects
-            .first()
-            .cloned()
-            .unwrap_or_default(),
         ..pull::Config::default()
     };
-    let consumer = stream.create_consumer(config).await?;
-    debug!(stream = stream.cached_info().config.name, last, "reading");
+    let consumer = match source {
+        Source::Stream(number) => {
+            let from_there = pull::Config {
+                deliver_policy: DeliverPolicy::ByStartSequence {
+                    start_sequence: last + 1,
+                },
+                ..config
+            };
+            nats.create_consumer(number, from_there).await?
+        }
+        Source::Ledger => {
+            let stream = &nats.ledger.stream;
+            let subjects = &stream.cached_info().config.subjects;
+            let by_subject = pull::Config {
+                deliver_policy: DeliverPolicy::LastPerSubject,
+                // A policy that goes by subject asks for one.
+                filter_subject: subjects.first().cloned().unwrap_or_default(),
+                ..config
+            };
+            let created = stream.create_consumer(by_subject).await;
+            created.map_err(BindError::from)?
+        }
+    };
+    debug!(?source, last, "reading");
     Ok(Pull::open(nats, consumer, BATCH).await?)
 }
 

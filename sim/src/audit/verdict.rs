@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::StreamExt;
+use async_nats::jetstream::consumer::PullConsumer;
+use futures::{StreamExt, TryStreamExt};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -49,7 +50,7 @@ impl Metrics {
             lost: counter(
                 registry,
                 "soak_sim_messages_lost",
-                "Messages certainly lost, from stream and ledger",
+                "Messages certainly lost, from streams and ledger",
             ),
             duplicated: counter(
                 registry,
@@ -64,12 +65,12 @@ impl Metrics {
             stored: counter(
                 registry,
                 "soak_sim_messages_stored",
-                "Messages in the stream, as read by the auditor",
+                "Messages in all streams, as read by the auditor",
             ),
             unreceived: gauge(
                 registry,
                 "soak_sim_messages_unreceived",
-                "Messages in the stream that are not in the ledger yet",
+                "Messages in all streams that are not in the ledger yet",
             ),
             drained: gauge(
                 registry,
@@ -173,8 +174,13 @@ impl Slow {
 async fn confirm_acked(nats: &Nats, book: &SharedBook, partitions: Vec<u32>) {
     futures::stream::iter(partitions)
         .for_each_concurrent(ASK_AT_ONCE, |partition| async move {
-            let floor = match nats.stream.consumer_info(names::durable(partition)).await {
-                Ok(info) => info.ack_floor.stream_sequence,
+            let stream = names::stream(names::stream_of(partition));
+            let consumer: Result<PullConsumer, _> = nats
+                .jetstream
+                .get_consumer_from_stream(names::durable(partition), stream)
+                .await;
+            let floor = match consumer {
+                Ok(consumer) => consumer.cached_info().ack_floor.stream_sequence,
                 Err(error) => return debug!(partition, %error, "failed to ask for the consumer"),
             };
             if record_fresh(nats, book, partition).await {
@@ -229,15 +235,28 @@ impl Rest {
     }
 }
 
-/// Whether we have read the stream to its end.
+/// Whether we have read every stream to its end. One request tells the ends of all of them.
 async fn read_all(nats: &Nats, book: &SharedBook) -> bool {
-    match nats.stream.get_info().await {
-        Ok(info) => book.with(|book| book.read_to()) >= info.state.last_sequence,
+    let listed: Vec<_> = match nats.jetstream.streams().try_collect().await {
+        Ok(listed) => listed,
         Err(error) => {
-            warn!(%error, "failed to ask for the end of the stream");
-            false
+            warn!(%error, "failed to ask for the ends of the streams");
+            return false;
         }
-    }
+    };
+    let ends: BTreeMap<u32, u64> = listed
+        .iter()
+        .filter_map(|info| {
+            let number = names::number_of_stream(&info.config.name)?;
+            Some((number, info.state.last_sequence))
+        })
+        .collect();
+    book.with(|book| {
+        names::streams(nats.partitions).all(|stream| {
+            ends.get(&stream)
+                .is_some_and(|end| book.read_to(stream) >= *end)
+        })
+    })
 }
 
 /// Whether all was received, or the rest must be given up.

@@ -15,6 +15,7 @@ use super::{Delay, Shared};
 use crate::ledger::{Batch, LedgerError, Pen};
 use crate::message::Numbered;
 use crate::names;
+use crate::nats::BindError;
 use crate::pull::{Pull, PullError};
 use crate::telemetry::InFlight;
 
@@ -36,8 +37,8 @@ const REBIND: Duration = Duration::from_millis(500);
 
 #[derive(Debug, thiserror::Error)]
 enum ConsumeError {
-    #[error("failed to bind the consumer: {0}")]
-    Bind(#[from] jetstream::stream::ConsumerError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
     #[error(transparent)]
     Pull(#[from] PullError),
     #[error(transparent)]
@@ -75,8 +76,7 @@ async fn bound(
 ) -> Result<(), ConsumeError> {
     let consumer = shared
         .nats
-        .stream
-        .create_consumer(durable(partition))
+        .create_consumer(names::stream_of(partition), durable(partition))
         .await?;
     let mut pen = Pen::open(&shared.nats.ledger, partition, writer(&shared.instance)).await?;
     let mut pull = Pull::open(&shared.nats, consumer, pull_size(shared.delay)).await?;

@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, pull};
-use async_nats::jetstream::stream::Stream;
 use tracing::warn;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Event, Leak, Role, Site};
 use crate::consume::Consumers;
 use crate::names;
+use crate::nats::Nats;
 use crate::process::instance;
 
 const RETRY: Duration = Duration::from_millis(500);
@@ -31,16 +31,16 @@ pub(super) const LEAK: Leak = Leak {
 };
 
 fn on(event: Event<'_>, site: &Site) {
-    if let Event::PartitionTaken(partition, stream) = event {
-        let stream = stream.clone();
+    if let Event::PartitionTaken(partition, nats) = event {
+        let nats = nats.clone();
         site.leave_task(format!("orphan-{partition}"), 0, async move {
-            make(&stream, partition).await;
+            make(&nats, partition).await;
         });
     }
 }
 
 /// Makes one more consumer of the partition, however long that takes.
-async fn make(stream: &Stream, partition: u32) {
+async fn make(nats: &Nats, partition: u32) {
     static PROCESS: LazyLock<u64> = LazyLock::new(|| xxh3_64(instance("orphan").as_bytes()));
     static MADE: AtomicU64 = AtomicU64::new(0);
     let made = MADE.fetch_add(1, Ordering::Relaxed);
@@ -51,7 +51,8 @@ async fn make(stream: &Stream, partition: u32) {
         ack_policy: AckPolicy::Explicit,
         ..pull::Config::default()
     };
-    while let Err(error) = stream.create_consumer(config.clone()).await {
+    let stream = names::stream_of(partition);
+    while let Err(error) = nats.create_consumer(stream, config.clone()).await {
         warn!(partition, %error, "failed to leak a consumer, trying again");
         tokio::time::sleep(RETRY).await;
     }
@@ -62,23 +63,25 @@ mod tests {
     use super::super::testing::{NatsServer, site};
     use super::super::{LeakMode, Leaks};
     use super::*;
-    use crate::nats::Nats;
     use crate::tasks::Tasks;
+
+    /// In several streams.
+    const PARTITIONS: u32 = 40;
 
     async fn consumers_after(mode: LeakMode, takeovers: u32) -> usize {
         let server = NatsServer::start();
-        let nats = Box::pin(Nats::open(&server.url(), "test")).await;
+        let nats = Box::pin(Nats::open(&server.url(), "test", PARTITIONS)).await;
         let tasks = Tasks::default();
         let site = site(Leaks { mode, every: None }, Role::Worker, &tasks);
         for takeover in 0..takeovers {
             // The same few partitions again and again: each time is a consumer more.
-            site.tell(Event::PartitionTaken(takeover % 3, &nats.stream));
+            site.tell(Event::PartitionTaken(takeover * 7 % PARTITIONS, &nats));
         }
         while tasks.total() > 0 {
             tokio::task::yield_now().await;
         }
-        let info = nats.stream.get_info().await.expect("the stream answers");
-        info.state.consumer_count
+        let account = nats.jetstream.query_account().await;
+        account.expect("the server answers").consumers
     }
 
     #[tokio::test]

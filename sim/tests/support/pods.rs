@@ -32,8 +32,8 @@ impl Pod {
         Self::start(config.common.clone(), |stop| producer::run(config, stop))
     }
 
-    pub fn auditor(nats: &NatsServer) -> Self {
-        let common = common(nats, "auditor");
+    pub fn auditor(nats: &NatsServer, partitions: u32) -> Self {
+        let common = common(nats, "auditor", partitions);
         Self::start(common.clone(), |stop| audit::run(common, stop))
     }
 
@@ -63,9 +63,10 @@ impl Pod {
     }
 }
 
-pub fn common(nats: &NatsServer, pod_name: &str) -> Common {
+pub fn common(nats: &NatsServer, pod_name: &str, partitions: u32) -> Common {
     Common {
         nats_url: nats.url(),
+        partitions,
         pod_name: pod_name.into(),
         http_addr: free_addr(),
         log_format: LogFormat::Pretty,
@@ -80,10 +81,14 @@ pub fn shares(partitions: u32) -> Shares {
     }
 }
 
+fn count(weights: &[f64]) -> u32 {
+    u32::try_from(weights.len()).expect("few")
+}
+
 /// A worker without a leak that processes at once.
 pub fn worker(nats: &NatsServer, pod_name: &str, shares: Shares, workers: u32) -> worker::Config {
     worker::Config {
-        common: common(nats, pod_name),
+        common: common(nats, pod_name, count(&shares.weights)),
         shares,
         workers,
         delay: Delay {
@@ -103,7 +108,7 @@ pub fn producer(
     message_rate: f64,
 ) -> producer::Config {
     producer::Config {
-        common: common(nats, pod_name),
+        common: common(nats, pod_name, count(&weights)),
         weights,
         producers,
         message_rate,
