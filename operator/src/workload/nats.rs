@@ -13,8 +13,11 @@ use super::{Images, pods};
 /// The component's name.
 pub(super) const NAME: &str = "nats";
 
-/// Of the whole server with its streams.
-pub(super) const MEMORY_LIMIT: &str = "512Mi";
+/// Of the whole server: of each of its streams it keeps the block that it writes to.
+pub(super) const MEMORY_LIMIT: &str = "1Gi";
+
+/// From here on its garbage collector works harder, rather than that the server is killed.
+const HEAP_LIMIT: &str = "768MiB";
 
 const CLIENT_PORT: i32 = 4_222;
 const MONITOR_PORT: i32 = 8_222;
@@ -66,6 +69,7 @@ pub(super) fn deployment(test: &SoakTest, images: &Images) -> Deployment {
             1,
             3,
         )),
+        env: Some(vec![pods::env("GOMEMLIMIT", HEAP_LIMIT)]),
         resources: Some(pods::resources("50m", "64Mi", MEMORY_LIMIT)),
         security_context: Some(pods::unprivileged()),
         volume_mounts: Some(vec![VolumeMount {
