@@ -60,9 +60,9 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<File> {
 }
 
 /// The SoakTests of a file, each as the operator reads it. Objects of other kinds are passed over.
-pub(crate) fn soak_tests(path: &Path) -> anyhow::Result<Vec<SoakTest>> {
-    let File { name, text } = read(path)?;
-    let documents = documents(&text).map_err(|Malformed { at, problem }| {
+pub(crate) fn soak_tests(file: &File) -> anyhow::Result<Vec<SoakTest>> {
+    let File { name, text } = file;
+    let documents = documents(text).map_err(|Malformed { at, problem }| {
         anyhow!("failed to read {name}: line {}: {problem}", at.line)
     })?;
     let mut tests = Vec::new();
@@ -88,11 +88,20 @@ pub(crate) fn is_soak_test(document: &Node) -> bool {
     document.field("kind").and_then(Node::as_str) == Some("SoakTest")
 }
 
-/// The documents of a text but for those that are empty.
+/// The documents of a text but for those that are empty; of a List, as `kubectl get -o yaml` writes it, its items.
 pub(crate) fn documents(text: &str) -> Result<Vec<Node>, Malformed> {
     let nodes: Vec<Node> = serde_saphyr::from_multiple(text).map_err(|error| malformed(&error))?;
     let empty = |node: &Node| matches!(node.content, Content::Scalar(Value::Null));
-    Ok(nodes.into_iter().filter(|node| !empty(node)).collect())
+    let nodes = nodes.into_iter().filter(|node| !empty(node));
+    Ok(nodes.flat_map(items).collect())
+}
+
+fn items(document: Node) -> Vec<Node> {
+    let is_list = document.field("kind").and_then(Node::as_str) == Some("List");
+    match document.field("items").map(|items| &items.content) {
+        Some(Content::List(items)) if is_list => items.clone(),
+        _ => vec![document],
+    }
 }
 
 fn malformed(error: &serde_saphyr::Error) -> Malformed {
@@ -121,6 +130,21 @@ fn malformed(error: &serde_saphyr::Error) -> Malformed {
 const START: Place = Place { line: 1, column: 1 };
 
 impl Node {
+    /// A value that stands nowhere in particular.
+    pub(crate) fn placeless(value: &Value) -> Self {
+        let content = match value {
+            Value::Array(items) => Content::List(items.iter().map(Self::placeless).collect()),
+            Value::Object(fields) => {
+                let fields = fields.iter();
+                let fields =
+                    fields.map(|(name, value)| (name.clone(), START, Self::placeless(value)));
+                Content::Object(fields.collect())
+            }
+            scalar => Content::Scalar(scalar.clone()),
+        };
+        Self { at: START, content }
+    }
+
     /// The value of a field of an object.
     pub(crate) fn field(&self, name: &str) -> Option<&Node> {
         match &self.content {

@@ -4,8 +4,14 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::error::Category;
 use soak_verdict::{Criterion, Recording};
+
+use crate::document::{self, Content, Node, Place};
+use crate::lint;
+use crate::lint::nearest::nearest;
 
 /// What each field takes. A wrong one is told so.
 const FIELDS: [(&str, &str); 15] = [
@@ -41,6 +47,19 @@ const FIELDS: [(&str, &str); 15] = [
     ),
 ];
 
+/// The fields of a recording.
+const RECORDED: [&str; 9] = [
+    "signal",
+    "step_seconds",
+    "warmup_seconds",
+    "limit_bytes",
+    "series",
+    "load",
+    "chaos_events",
+    "criteria",
+    "gaps",
+];
+
 /// What a recording is.
 const RECORDING: &str = "it takes an object that has series, each with pod and samples";
 
@@ -49,6 +68,11 @@ pub(crate) fn recording(path: &Path) -> anyhow::Result<Recording> {
     let (name, json) = read(path)?;
     let recording =
         parsed(&json).map_err(|problem| anyhow!("failed to judge {name}: {problem}"))?;
+    let head = Head::of(&json).map_err(|problem| anyhow!("failed to judge {name}: {problem}"))?;
+    if let Some(criteria) = &head.criteria {
+        as_in_a_soak_test(Node::placeless(criteria), |_| String::new())
+            .map_err(|problem| anyhow!("failed to judge {name}: {problem}"))?;
+    }
     if recording.series.is_empty() {
         eprintln!(
             "warning: {name} has no series; it takes {}",
@@ -58,11 +82,72 @@ pub(crate) fn recording(path: &Path) -> anyhow::Result<Recording> {
     Ok(recording)
 }
 
+/// A limit that is misspelled is no limit, and whatever it is about would pass.
+fn as_in_a_soak_test(criteria: Node, place: impl Fn(Place) -> String) -> Result<(), String> {
+    let problems = lint::criteria(criteria).map_err(|problem| format!("{problem:#}"))?;
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let told = problems.into_iter();
+    let told = told.map(|(at, problem)| place(at) + &problem);
+    Err(told.collect::<Vec<_>>().join("\n  "))
+}
+
+/// What a recording has beside its samples.
+#[derive(Debug, Default)]
+struct Head {
+    criteria: Option<Value>,
+}
+
+impl Head {
+    /// Passes over what others may have written into it, but not over a slip of the pen.
+    fn of(json: &[u8]) -> Result<Self, String> {
+        let mut reader = serde_json::Deserializer::from_slice(json);
+        let head = reader.deserialize_map(HeadOnly);
+        head.map_err(|problem| problem.to_string())
+    }
+}
+
+struct HeadOnly;
+
+impl<'de> Visitor<'de> for HeadOnly {
+    type Value = Head;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Head, A::Error> {
+        let mut head = Head::default();
+        while let Some(key) = map.next_key::<String>()? {
+            if key == "criteria" {
+                head.criteria = map.next_value()?;
+                continue;
+            }
+            map.next_value::<IgnoredAny>()?;
+            if RECORDED.contains(&&*key) {
+                continue;
+            }
+            if let Some(meant) = nearest(&key, RECORDED) {
+                let problem = format!("there is no field {key}: did you mean {meant}?");
+                return Err(A::Error::custom(problem));
+            }
+        }
+        Ok(head)
+    }
+}
+
 /// Criteria in YAML, of which JSON is a part.
 pub(crate) fn criteria(path: &Path) -> anyhow::Result<Vec<Criterion>> {
     let (name, yaml) = read(path)?;
     let yaml = String::from_utf8(yaml)
         .map_err(|_| anyhow!("failed to read the criteria in {name}: it is not text"))?;
+    let refused = |problem| anyhow!("failed to read the criteria in {name}: {problem}");
+    if let Ok([list]) = document::documents(&yaml).as_deref()
+        && matches!(list.content, Content::List(_))
+    {
+        as_in_a_soak_test(list.clone(), |at| format!("line {}: ", at.line)).map_err(refused)?;
+    }
     let criteria: Vec<Criterion> = serde_saphyr::from_str(&yaml).map_err(|problem| {
         let problem = problem.to_string();
         let problem = problem

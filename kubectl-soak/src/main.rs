@@ -104,9 +104,12 @@ async fn run(command: Command) -> anyhow::Result<u8> {
         Command::Run(args) => return run::run(&args).await.map(|end| end.map_or(0, ended)),
         Command::Watch(args) => return watch::run(&args).await.map(ended),
         Command::Lint(args) => {
-            let (text, clean) = lint::run(&args)?;
-            print(&text)?;
-            return Ok(u8::from(!clean));
+            let linted = lint::run(&args)?;
+            print(&linted.text)?;
+            return match linted.problem {
+                Some(problem) => Err(problem),
+                None => Ok(u8::from(!linted.clean)),
+            };
         }
         Command::List(args) => list::run(&args).await?,
         Command::Describe(args) => describe::run(&args).await?,

@@ -8,8 +8,8 @@ use soak_api::{ChaosKind, Leader, SoakTest};
 use soak_operator::rehearsal::{Does, Foreseen, foresee};
 use soak_verdict::wording::seconds;
 
-use crate::document;
 use crate::wording::{COLUMNS, aligned, offset, ordinal, wrapped};
+use crate::{document, lint};
 
 /// Show the chaos that a SoakTest would bring, event by event
 ///
@@ -27,7 +27,12 @@ pub(crate) struct Args {
 
 /// The schedules of all SoakTests of the file.
 pub(crate) fn run(args: &Args) -> anyhow::Result<String> {
-    let tests = document::soak_tests(&args.filename)?;
+    let file = document::read(&args.filename)?;
+    let refused = lint::refused(&file)?;
+    if !refused.is_empty() {
+        bail!("a cluster would refuse this:\n  {}", refused.join("\n  "));
+    }
+    let tests = document::soak_tests(&file)?;
     let plans = tests.iter().map(|test| schedule(test, args.seed));
     Ok(plans.collect::<Result<Vec<_>, _>>()?.join("\n"))
 }

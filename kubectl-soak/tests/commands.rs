@@ -45,7 +45,7 @@ fn what_cannot_be_planned_is_an_error_that_names_the_line() {
     for (yaml, problem) in [
         (
             "kind: SoakTest\nmetadata: {name: a}\nspec:\n  duration: 7d\n",
-            "error: failed to read standard input: line 4: spec.duration: \"7d\" is not a duration",
+            "error: a cluster would refuse this:\n  standard input:1:1: error: apiVersion: it is missing",
         ),
         ("a: [\n", "error: failed to read standard input: line "),
         (
@@ -58,6 +58,31 @@ fn what_cannot_be_planned_is_an_error_that_names_the_line() {
         assert!(ended.stderr.starts_with(problem), "{}", ended.stderr);
     }
     assert_eq!(ran(&["plan", "-f", "no-such-file"]).code, 4);
+}
+
+#[test]
+fn no_plan_is_shown_of_what_a_cluster_would_refuse() {
+    let leaking = std::fs::read_to_string(LEAKING).expect("an example");
+    let misspelled = leaking.replace("  chaos:", "  chaoss:");
+    let ended = run(&["plan", "-f", "-"], misspelled.as_bytes());
+    assert_eq!((ended.code, ended.stdout.as_str()), (4, ""));
+    let told = "spec.chaoss: there is no such field: did you mean chaos?";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+}
+
+#[test]
+fn a_list_as_kubectl_writes_it_is_planned_item_by_item() {
+    let leaking = std::fs::read_to_string(LEAKING).expect("an example");
+    let item = leaking.lines().filter(|line| !line.starts_with('#'));
+    let item: Vec<_> = item.map(|line| format!("  {line}\n")).collect();
+    let list = format!("kind: List\nitems:\n-\n{}", item.concat());
+    let ended = run(&["plan", "-f", "-"], list.as_bytes());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(
+        ended.stdout.starts_with("leaking: 6 events"),
+        "{}",
+        ended.stdout
+    );
 }
 
 #[test]

@@ -284,6 +284,63 @@ fn criteria_that_cannot_be_read_are_told_what_they_take() {
 }
 
 #[test]
+fn a_limit_that_is_misspelled_or_makes_no_sense_is_no_pass() {
+    for (criteria, problem) in [
+        (
+            json!([{"name": "a", "growth": {"signal": "Tasks", "maxPercent": 500, "maxAbsolut": 1}}]),
+            "criteria[0].growth.maxAbsolut: there is no such field: did you mean maxAbsolute?",
+        ),
+        (
+            json!([{"name": "a", "growth": {"signal": "Tasks", "maxPercent": -5}}]),
+            "criteria[0].growth.maxPercent: ",
+        ),
+        (
+            json!([
+                {"name": "a", "growth": {"signal": "Tasks", "maxPercent": 5}},
+                {"name": "a", "trend": {"signal": "Tasks", "maxPercent": 5}},
+            ]),
+            "criteria[1]",
+        ),
+        (
+            json!([{"name": "a", "growth": {"signal": "Tasks", "maxPercent": 5}, "trend": {"signal": "Tasks"}}]),
+            "criteria[0]",
+        ),
+    ] {
+        let mut leaks = recording(24.0);
+        leaks["criteria"] = criteria.clone();
+        let file = program::file("criteria.json", criteria.to_string().as_bytes());
+        let of_a_file = judge(
+            &["-", "--criteria", &file],
+            recording(24.0).to_string().as_bytes(),
+        );
+        for (ended, whose) in [
+            (judged(&leaks), "failed to judge standard input"),
+            (
+                of_a_file,
+                "failed to read the criteria in criteria.json: line 1",
+            ),
+        ] {
+            assert_eq!((ended.code, ended.stdout.as_str()), (4, ""), "{criteria}");
+            let told = format!("error: {whose}: {problem}");
+            assert!(ended.stderr.starts_with(&told), "{}", ended.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_slip_of_the_pen_in_a_recording_is_told_and_what_others_wrote_into_it_is_passed_over() {
+    let mut slip = recording(0.0);
+    slip["gap"] = json!(["Prometheus was down"]);
+    let ended = judged(&slip);
+    assert_eq!(ended.code, 4);
+    let told = "error: failed to judge standard input: there is no field gap: did you mean gaps?";
+    assert!(ended.stderr.starts_with(told), "{}", ended.stderr);
+    let mut foreign = recording(0.0);
+    foreign["recorded_by"] = json!("somebody");
+    assert_eq!(judged(&foreign).code, 0);
+}
+
+#[test]
 fn no_usage_error_can_be_taken_for_an_outcome() {
     for args in [
         &[][..],

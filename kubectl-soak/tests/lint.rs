@@ -86,6 +86,25 @@ fn several_files_and_standard_input_are_linted_at_once() {
 }
 
 #[test]
+fn what_is_wrong_with_one_file_hides_nothing_of_the_others() {
+    let wrong = directory("tests/lint/enum.yaml");
+    let args = [
+        "lint",
+        "-f",
+        wrong.to_str().expect("UTF-8"),
+        "no-such-file",
+        "-",
+    ];
+    let ended = run(&args, b"apiVersion: v1\nkind: Namespace\n");
+    assert_eq!(ended.code, 4);
+    assert!(ended.stdout.contains("enum.yaml:"), "{}", ended.stdout);
+    let other = "\nstandard input: no SoakTest\n";
+    assert!(ended.stdout.ends_with(other), "{}", ended.stdout);
+    let unread = "error: failed to read no-such-file";
+    assert!(ended.stderr.starts_with(unread), "{}", ended.stderr);
+}
+
+#[test]
 fn where_there_is_nothing_to_lint_that_is_an_error() {
     for (args, stdin, problem) in [
         (

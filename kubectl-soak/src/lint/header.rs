@@ -68,8 +68,23 @@ fn metadata(document: &Node) -> Vec<Finding> {
             ));
         }
     }
-    let names = ["name", "generateName"].map(|field| metadata.field(field).and_then(Node::as_str));
-    if names == [None, None] {
+    let fields = ["name", "generateName"];
+    let names = fields.map(|field| metadata.field(field).and_then(Node::as_str));
+    let other = fields.into_iter().find(|field| {
+        let node = metadata.field(field).map(|node| &node.content);
+        matches!(
+            node,
+            Some(Content::Scalar(Value::Bool(_) | Value::Number(_)))
+        )
+    });
+    if let (true, Some(field)) = (names == [None, None], other) {
+        let problem = "it takes text, and YAML reads something else here: put it in quotes, as it stands there";
+        findings.push(Finding::error(
+            document,
+            format!("metadata.{field}"),
+            problem,
+        ));
+    } else if names == [None, None] {
         let problem = "it has no name: set name, or generateName for a new one each time";
         findings.push(Finding::error(document, "metadata", problem));
     }
@@ -125,8 +140,16 @@ mod tests {
         assert_eq!(problems(&yaml("{generateName: a-}")), [""; 0]);
         let nameless =
             "metadata: it has no name: set name, or generateName for a new one each time";
-        for without in ["{}", "{name: ~}", "{name: 7}"] {
+        for without in ["{}", "{name: ~}"] {
             assert_eq!(problems(&yaml(without)), [nameless], "{without}");
+        }
+        // YAML's y is a truth value, and a number is no name.
+        for unquoted in ["{name: true}", "{name: 7}"] {
+            let problems = problems(&yaml(unquoted));
+            assert!(
+                problems[0].starts_with("metadata.name: it takes text"),
+                "{problems:?}"
+            );
         }
         assert_eq!(
             problems(&yaml("a")),

@@ -6,20 +6,20 @@
 mod finding;
 mod header;
 mod meaning;
-mod nearest;
+pub(crate) mod nearest;
 mod rules;
 mod schema;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::anyhow;
 use kube::CustomResourceExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 use soak_api::SoakTest;
 
 use self::finding::{Finding, Severity};
 use self::rules::Rules;
-use crate::document::{self, Node};
+use crate::document::{self, Content, Node, Place};
 
 /// Find what is wrong with SoakTests, without a cluster
 #[derive(Debug, clap::Args)]
@@ -29,17 +29,94 @@ pub(crate) struct Args {
     filename: Vec<PathBuf>,
 }
 
-/// What was found, in lines; and whether that was nothing.
-pub(crate) fn run(args: &Args) -> anyhow::Result<(String, bool)> {
+/// What was found in all files.
+pub(crate) struct Linted {
+    /// In lines.
+    pub(crate) text: String,
+    /// Whether that was nothing.
+    pub(crate) clean: bool,
+    /// Why some of it could not be looked at.
+    pub(crate) problem: Option<anyhow::Error>,
+}
+
+/// Looks at every file, whatever is the matter with the others.
+pub(crate) fn run(args: &Args) -> anyhow::Result<Linted> {
     let linter = Linter::new()?;
-    let mut text = String::new();
-    let mut clean = true;
+    let mut linted = Linted {
+        text: String::new(),
+        clean: true,
+        problem: None,
+    };
+    let mut tests = 0;
+    let mut problems = Vec::new();
     for path in &args.filename {
-        let (lines, fine) = linter.lint(path)?;
-        text.push_str(&lines);
-        clean &= fine;
+        match linter.lint(path) {
+            Ok(file) => {
+                linted.text.push_str(&file.text);
+                linted.clean &= file.clean;
+                tests += file.tests;
+            }
+            Err(problem) => problems.push(format!("{problem:#}")),
+        }
     }
-    Ok((text, clean))
+    if tests == 0 && linted.clean && problems.is_empty() {
+        linted.text.clear();
+        let names: Vec<_> = args.filename.iter().map(|path| called(path)).collect();
+        problems.push(format!("there is no SoakTest in {}", names.join(", ")));
+    }
+    linted.problem = (!problems.is_empty()).then(|| anyhow!("{}", problems.join("\nerror: ")));
+    Ok(linted)
+}
+
+fn called(path: &Path) -> String {
+    if path == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    }
+}
+
+/// What a cluster would refuse of the SoakTests of a file, in lines.
+pub(crate) fn refused(file: &document::File) -> anyhow::Result<Vec<String>> {
+    let linter = Linter::new()?;
+    let Ok(documents) = document::documents(&file.text) else {
+        return Ok(Vec::new());
+    };
+    let tests = documents.iter().filter(|one| document::is_soak_test(one));
+    let findings = tests.flat_map(|test| linter.findings(test));
+    let errors = findings.filter(|finding| finding.severity == Severity::Error);
+    Ok(errors
+        .map(|finding| format!("{}:{finding}", file.name))
+        .collect())
+}
+
+/// What is wrong with criteria that stand by themselves, by the schema and the rules that they have in a SoakTest; and
+/// where.
+pub(crate) fn criteria(list: Node) -> anyhow::Result<Vec<(Place, String)>> {
+    let schema = crd_schema();
+    let own = &schema["properties"]["spec"]["properties"]["criteria"];
+    let schema = json!({"type": "object", "properties": {"criteria": own}});
+    let at = list.at;
+    let document = Node {
+        at,
+        content: Content::Object(vec![("criteria".to_owned(), at, list)]),
+    };
+    let object = document.to_json();
+    let mut findings = schema::check(&schema, &document);
+    let object = schema::with_defaults(&schema, &object);
+    findings.extend(Rules::of(&schema)?.check(&object, &document, &findings));
+    let told = findings.into_iter().map(|one| match &*one.field {
+        "" => (one.at, one.problem),
+        field => (one.at, format!("{field}: {}", one.problem)),
+    });
+    Ok(told.collect())
+}
+
+/// What was found in one file.
+struct LintedFile {
+    text: String,
+    clean: bool,
+    tests: usize,
 }
 
 /// The schema and the rules of the CRD.
@@ -57,7 +134,7 @@ impl Linter {
         })
     }
 
-    fn lint(&self, path: &Path) -> anyhow::Result<(String, bool)> {
+    fn lint(&self, path: &Path) -> anyhow::Result<LintedFile> {
         let file = document::read(path)?;
         let mut findings = Vec::new();
         let mut count = 0;
@@ -80,14 +157,22 @@ impl Linter {
         let name = &file.name;
         if !findings.is_empty() {
             let lines = findings.iter().map(|finding| format!("{name}:{finding}"));
-            return Ok((lines.collect::<Vec<_>>().join("\n") + "\n", false));
+            return Ok(LintedFile {
+                text: lines.collect::<Vec<_>>().join("\n") + "\n",
+                clean: false,
+                tests: count,
+            });
         }
-        let tests = match count {
-            0 => bail!("there is no SoakTest in {name}"),
-            1 => "1 SoakTest".to_owned(),
-            count => format!("{count} SoakTests"),
+        let text = match count {
+            0 => format!("{name}: no SoakTest\n"),
+            1 => format!("{name}: 1 SoakTest, nothing wrong\n"),
+            count => format!("{name}: {count} SoakTests, nothing wrong\n"),
         };
-        Ok((format!("{name}: {tests}, nothing wrong\n"), true))
+        Ok(LintedFile {
+            text,
+            clean: true,
+            tests: count,
+        })
     }
 
     /// In the order of the file.

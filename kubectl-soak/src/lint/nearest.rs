@@ -1,5 +1,5 @@
 /// The name that somebody who wrote `written` may have meant.
-pub(super) fn nearest<'n>(
+pub(crate) fn nearest<'n>(
     written: &str,
     names: impl IntoIterator<Item = &'n str>,
 ) -> Option<&'n str> {

@@ -338,6 +338,11 @@ fn wrong_type(schema: &Value, typed: &str, content: &Content) -> String {
         ("string", Content::Scalar(_)) if advice(schema).is_some() => {
             advice(schema).unwrap_or_default().to_owned()
         }
+        // What it was before YAML read it nobody knows: no and off are false, too.
+        ("string", Content::Scalar(Value::Bool(_))) => {
+            "put it in quotes, as it stands there".to_owned()
+        }
+        ("string", Content::Scalar(_)) if schema.get("pattern").is_some() => worded(schema),
         ("string", Content::Scalar(value)) => format!("put it in quotes: \"{value}\""),
         ("number" | "integer" | "boolean", Content::Scalar(Value::String(text)))
             if serde_json::from_str::<Value>(text).is_ok_and(|value| is_of(typed, &value)) =>
@@ -374,7 +379,18 @@ fn article(typed: &str) -> &str {
 
 /// What a field is for, by its schema.
 fn worded(schema: &Value) -> String {
-    let names: Vec<&str> = fields_of(schema).keys().map(String::as_str).collect();
+    let all = fields_of(schema).keys().map(String::as_str);
+    let required = schema.get("required").and_then(Value::as_array);
+    let required: Vec<&str> = required
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let names = if required.is_empty() {
+        all.collect()
+    } else {
+        required
+    };
     let what = schema.get("description").and_then(Value::as_str);
     match what.map(first_sentence).filter(|what| !what.is_empty()) {
         _ if !names.is_empty() && names.len() <= MOST_NAMES => {
