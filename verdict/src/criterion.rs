@@ -46,8 +46,8 @@ pub struct Criterion {
     )]
     pub name: String,
     /// End the soak as soon as this has surely failed, instead of going on to the end of the duration. The soak is looked
-    /// at eight times while it runs, and each look has to be so sure that all of them together fail fewer than one clean
-    /// soak in a hundred.
+    /// at eight times while it runs, and each look has to be so sure that all of them together fail at most one of two
+    /// hundred soaks that are just at their limit.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fail_fast: bool,
     /// How much a signal may grow over the soak's duration.

@@ -1,5 +1,6 @@
 //! What is different between two versions of a soak, a sentence each.
 
+use jiff::Timestamp;
 use soak_api::{SoakTest, SoakTestStatus};
 
 use crate::events;
@@ -8,30 +9,55 @@ use crate::wording::{NOTHING, interval, measure};
 /// Conditions whose change is news by itself; the others follow from what is told anyway.
 const NEWS: [&str; 2] = ["MetricsAvailable", "ChaosHealthy"];
 
+/// A difference.
+#[derive(Clone, Debug)]
+pub(super) struct Change {
+    /// When it came to be, where that may be long ago: it is seen only now.
+    pub(super) at: Option<Timestamp>,
+    pub(super) text: String,
+}
+
+impl From<String> for Change {
+    fn from(text: String) -> Self {
+        Self { at: None, text }
+    }
+}
+
 /// What has changed since `before`, and all that is worth telling where there was nothing before.
-pub(super) fn between(before: Option<&SoakTest>, after: &SoakTest) -> Vec<String> {
+pub(super) fn between(before: Option<&SoakTest>, after: &SoakTest) -> Vec<Change> {
     let status = |test: Option<&SoakTest>| test.and_then(|test| test.status.clone());
     let before = status(before).map(Some).unwrap_or_default();
     let Some(after) = status(Some(after)) else {
-        return vec!["Pending: no operator has seen it yet".to_owned()];
+        return vec!["Pending: no operator has seen it yet".to_owned().into()];
     };
     let first = before.is_none();
     let before = before.unwrap_or_default();
-    let mut changes = Vec::new();
+    let mut changes: Vec<Change> = Vec::new();
     // The outcome is told at the end, with its reasons.
     if after.outcome.is_none()
         && (first || before.phase != after.phase || before.message != after.message)
     {
         let message = Some(&after.message).filter(|message| !message.is_empty());
         let message = message.map(|message| format!(": {message}"));
-        changes.push(format!("{:?}{}", after.phase, message.unwrap_or_default()));
+        changes.push(format!("{:?}{}", after.phase, message.unwrap_or_default()).into());
     }
-    changes.extend(components(&before, &after));
-    changes.extend(chaos(&before, &after));
-    changes.extend(breaches(&before, &after));
-    changes.extend(conditions(&before, &after));
-    changes.extend(estimates(&before, &after));
-    changes.extend(outcome(&before, &after));
+    changes.extend(components(&before, &after).map(Change::from));
+    let mut dated = chaos(&before, &after);
+    dated.extend(breaches(&before, &after));
+    if first {
+        dated.sort_by_key(|change| change.at);
+    } else {
+        for change in &mut dated {
+            change.at = None;
+        }
+    }
+    changes.extend(dated);
+    let news = [
+        conditions(&before, &after),
+        estimates(&before, &after),
+        outcome(&before, &after),
+    ];
+    changes.extend(news.concat().into_iter().map(Change::from));
     changes
 }
 
@@ -44,7 +70,7 @@ fn components(before: &SoakTestStatus, after: &SoakTestStatus) -> Option<String>
     Some(format!("ready: {}", ready.collect::<Vec<_>>().join(", ")))
 }
 
-fn chaos(before: &SoakTestStatus, after: &SoakTestStatus) -> Vec<String> {
+fn chaos(before: &SoakTestStatus, after: &SoakTestStatus) -> Vec<Change> {
     let known = events::last(&before.chaos);
     let mut told = events::last(&after.chaos);
     told.reverse();
@@ -54,22 +80,29 @@ fn chaos(before: &SoakTestStatus, after: &SoakTestStatus) -> Vec<String> {
         let target = target
             .map(|target| format!(" {target}"))
             .unwrap_or_default();
-        format!(
+        let text = format!(
             "event {}, {} of {}{target}: {}",
             one.index, one.kind, one.component, one.result
-        )
+        );
+        Change {
+            at: Some(one.at),
+            text,
+        }
     })
     .collect()
 }
 
-fn breaches(before: &SoakTestStatus, after: &SoakTestStatus) -> Vec<String> {
+fn breaches(before: &SoakTestStatus, after: &SoakTestStatus) -> Vec<Change> {
     let new = after.breaches.iter();
     let new = new.filter(|breach| !before.breaches.contains(breach));
     new.map(|breach| {
         let parts = [&breach.component, &breach.pod, &breach.detail];
         let parts = parts.into_iter().filter(|part| !part.is_empty());
         let parts: Vec<&str> = parts.map(String::as_str).collect();
-        format!("not by chaos: {} of {}", breach.reason, parts.join(", "))
+        Change {
+            at: Some(breach.at),
+            text: format!("not by chaos: {} of {}", breach.reason, parts.join(", ")),
+        }
     })
     .collect()
 }
@@ -137,7 +170,8 @@ mod tests {
     use crate::example::{failed, leaking, soaking};
 
     fn told(before: Option<&SoakTest>, after: &SoakTest) -> String {
-        between(before, after).join("\n")
+        let texts = between(before, after).into_iter().map(|change| change.text);
+        texts.collect::<Vec<_>>().join("\n")
     }
 
     #[test]

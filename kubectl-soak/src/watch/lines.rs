@@ -49,7 +49,7 @@ impl<W: Write> Display for Lines<W> {
         for change in changes::between(self.shown.as_ref(), &seen.test) {
             // What was told before it had a status is told again by its first.
             if self.shown.as_ref() != Some(&seen.test) {
-                self.write(now, &change)?;
+                self.write(change.at.unwrap_or(now), &change.text)?;
             }
         }
         if self.problem != seen.problem {
