@@ -221,6 +221,21 @@ fn bare_writes(namespace: &Namespace) -> (Arc<AtomicBool>, JoinHandle<Vec<f64>>)
     (stop, writes)
 }
 
+/// How late a timer of our own is meanwhile, three times a second, in milliseconds: what the machine allows. Until told to
+/// stop.
+fn bare_timer(stop: &Arc<AtomicBool>) -> JoinHandle<Vec<f64>> {
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        let (mut at, mut late) = (tokio::time::Instant::now(), Vec::new());
+        while !stopped.load(Ordering::Relaxed) {
+            at += Duration::from_millis(333);
+            tokio::time::sleep_until(at).await;
+            late.push(at.elapsed().as_secs_f64() * 1_000.0);
+        }
+        late
+    })
+}
+
 /// When each event of a soak was written down, by its place in the plan, as far as a watch tells.
 fn decisions(soak: &Soak) -> Arc<Mutex<BTreeMap<u32, Timestamp>>> {
     let seen = Arc::<Mutex<BTreeMap<u32, Timestamp>>>::default();
@@ -249,13 +264,14 @@ async fn fifteen_soaks_at_once_keep_their_plans() {
     let decided: Vec<_> = soaks.iter().map(decisions).collect();
     let before = requests().await;
     let (stop, writes) = bare_writes(&namespace);
+    let timer = bare_timer(&stop);
     for soak in &soaks {
         soak.reaches(Phase::Settling, Duration::from_secs(300))
             .await;
     }
     let after = requests().await;
     stop.store(true, Ordering::Relaxed);
-    let writes = writes.await.unwrap();
+    let (writes, timer) = (writes.await.unwrap(), timer.await.unwrap());
     let (mut planned, mut late, mut results) = (0, Vec::new(), BTreeMap::new());
     // Where nobody was there to be hit until the instant itself, the event waits for its own write, which tells what it did.
     let (mut ahead, mut at_once) = (Vec::new(), Vec::new());
@@ -287,6 +303,7 @@ async fn fifteen_soaks_at_once_keep_their_plans() {
     let worst = &late[late.len().saturating_sub(8)..];
     say(&format!("the latest: {worst:.0?} ms"));
     told("a bare write meanwhile", &writes);
+    told("a bare timer meanwhile, later than set", &timer);
     let kills = after["deletions"] - before["deletions"];
     for (what, count) in after {
         let each = (count - before[what]) / kills;
