@@ -59,12 +59,18 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<File> {
     }
 }
 
-/// The SoakTests of a file, each as the operator reads it. Objects of other kinds are passed over.
-pub(crate) fn soak_tests(file: &File) -> anyhow::Result<Vec<SoakTest>> {
-    let File { name, text } = file;
-    let documents = documents(text).map_err(|Malformed { at, problem }| {
-        anyhow!("failed to read {name}: line {}: {problem}", at.line)
-    })?;
+impl File {
+    /// Its documents, for who needs all of them to be YAML.
+    pub(crate) fn documents(&self) -> anyhow::Result<Vec<Node>> {
+        let name = &self.name;
+        documents(&self.text).map_err(|Malformed { at, problem }| {
+            anyhow!("failed to read {name}: line {}: {problem}", at.line)
+        })
+    }
+}
+
+/// The SoakTests among the documents of a file, each as the operator reads it. Objects of other kinds are passed over.
+pub(crate) fn soak_tests(name: &str, documents: &[Node]) -> anyhow::Result<Vec<SoakTest>> {
     let mut tests = Vec::new();
     for document in documents.iter().filter(|one| is_soak_test(one)) {
         let test = serde_path_to_error::deserialize(document.to_json()).map_err(|error| {

@@ -28,11 +28,12 @@ pub(crate) struct Args {
 /// The schedules of all SoakTests of the file.
 pub(crate) fn run(args: &Args) -> anyhow::Result<String> {
     let file = document::read(&args.filename)?;
-    let refused = lint::refused(&file)?;
+    let documents = file.documents()?;
+    let refused = lint::refused(&file.name, &documents)?;
     if !refused.is_empty() {
         bail!("a cluster would refuse this:\n  {}", refused.join("\n  "));
     }
-    let tests = document::soak_tests(&file)?;
+    let tests = document::soak_tests(&file.name, &documents)?;
     let plans = tests.iter().map(|test| schedule(test, args.seed));
     Ok(plans.collect::<Result<Vec<_>, _>>()?.join("\n"))
 }

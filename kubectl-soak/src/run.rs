@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::Request;
 use kube::{Resource, ResourceExt};
@@ -11,7 +11,7 @@ use soak_api::{Phase, SoakTest};
 
 use crate::abort::FIELD_MANAGER;
 use crate::cluster::{self, Cluster};
-use crate::document::{self, File, Malformed};
+use crate::document::{self, File};
 use crate::refused::refused;
 use crate::watch::{End, goes_on, watch};
 
@@ -52,10 +52,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Option<End>> {
 /// The file's SoakTest as it is written, so that the API server sees what we do not know of.
 fn only_soak_test(file: &File) -> anyhow::Result<Value> {
     let name = &file.name;
-    let documents = document::documents(&file.text).map_err(|Malformed { at, problem }| {
-        anyhow!("failed to read {name}: line {}: {problem}", at.line)
-    })?;
-    match documents.as_slice() {
+    match file.documents()?.as_slice() {
         [one] if document::is_soak_test(one) => Ok(one.to_json()),
         [_] | [] => bail!("failed to read {name}: there is no SoakTest in it"),
         several => bail!(

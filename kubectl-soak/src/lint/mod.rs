@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Linted> {
         clean: true,
         problem: None,
     };
-    let mut tests = 0;
+    let (mut tests, mut names) = (0, Vec::new());
     let mut problems = Vec::new();
     for path in &args.filename {
         match linter.lint(path) {
@@ -55,39 +55,26 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Linted> {
                 linted.text.push_str(&file.text);
                 linted.clean &= file.clean;
                 tests += file.tests;
+                names.push(file.name);
             }
             Err(problem) => problems.push(format!("{problem:#}")),
         }
     }
     if tests == 0 && linted.clean && problems.is_empty() {
         linted.text.clear();
-        let names: Vec<_> = args.filename.iter().map(|path| called(path)).collect();
         problems.push(format!("there is no SoakTest in {}", names.join(", ")));
     }
     linted.problem = (!problems.is_empty()).then(|| anyhow!("{}", problems.join("\nerror: ")));
     Ok(linted)
 }
 
-fn called(path: &Path) -> String {
-    if path == Path::new("-") {
-        "standard input".to_owned()
-    } else {
-        path.display().to_string()
-    }
-}
-
 /// What a cluster would refuse of the SoakTests of a file, in lines.
-pub(crate) fn refused(file: &document::File) -> anyhow::Result<Vec<String>> {
+pub(crate) fn refused(name: &str, documents: &[Node]) -> anyhow::Result<Vec<String>> {
     let linter = Linter::new()?;
-    let Ok(documents) = document::documents(&file.text) else {
-        return Ok(Vec::new());
-    };
     let tests = documents.iter().filter(|one| document::is_soak_test(one));
     let findings = tests.flat_map(|test| linter.findings(test));
     let errors = findings.filter(|finding| finding.severity == Severity::Error);
-    Ok(errors
-        .map(|finding| format!("{}:{finding}", file.name))
-        .collect())
+    Ok(errors.map(|finding| format!("{name}:{finding}")).collect())
 }
 
 /// What is wrong with criteria that stand by themselves, by the schema and the rules that they have in a SoakTest; and
@@ -114,6 +101,7 @@ pub(crate) fn criteria(list: Node) -> anyhow::Result<Vec<(Place, String)>> {
 
 /// What was found in one file.
 struct LintedFile {
+    name: String,
     text: String,
     clean: bool,
     tests: usize,
@@ -158,6 +146,7 @@ impl Linter {
         if !findings.is_empty() {
             let lines = findings.iter().map(|finding| format!("{name}:{finding}"));
             return Ok(LintedFile {
+                name: name.clone(),
                 text: lines.collect::<Vec<_>>().join("\n") + "\n",
                 clean: false,
                 tests: count,
@@ -169,6 +158,7 @@ impl Linter {
             count => format!("{name}: {count} SoakTests, nothing wrong\n"),
         };
         Ok(LintedFile {
+            name: file.name,
             text,
             clean: true,
             tests: count,
