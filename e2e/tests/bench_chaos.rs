@@ -20,7 +20,7 @@ use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 use soak_api::{Phase, SOAK_TEST, SoakTest};
-use soak_e2e::{JournalEvent, Namespace, Soak, client, kubectl, say, small, span};
+use soak_e2e::{JournalEvent, Namespace, Soak, client, kubectl, quantile, say, small, span};
 use tokio::task::JoinHandle;
 
 const KILLS: usize = 30;
@@ -83,20 +83,6 @@ fn waits(begun: &BTreeMap<String, Timestamp>, seen: &Seen) -> (Vec<f64>, Vec<f64
 
 fn millis(span: SignedDuration) -> f64 {
     span.as_secs_f64() * 1_000.0
-}
-
-/// The value that this share of all lie at or below.
-fn quantile(values: &[f64], share: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a place in a short list"
-    )]
-    let place = (share * sorted.len() as f64).ceil() as usize;
-    let place = place.clamp(1, sorted.len().max(1)) - 1;
-    sorted.get(place).copied().unwrap_or(f64::NAN)
 }
 
 fn told(what: &str, values: &[f64]) -> (f64, f64) {

@@ -16,8 +16,8 @@ use serde_json::json;
 use soak_api::verdict::Outcome;
 use soak_api::{Phase, SoakTest};
 use soak_e2e::{
-    JournalEvent, Namespace, Nodes, Operator, Series, Soak, client, criterion, query, say, small,
-    span,
+    JournalEvent, Namespace, Nodes, Operator, Series, Soak, client, criterion, quantile, query,
+    say, small, span,
 };
 
 const MINUTES: u64 = 30;
@@ -275,13 +275,12 @@ async fn half_an_hour_of_chaos_loses_nothing_and_everything_comes_back() {
     let breaches = status.breaches.iter();
     let of: BTreeSet<_> = breaches.map(|one| one.component.as_str()).collect();
     assert_eq!(of, BTreeSet::from(["nats"]));
-    let mut waits: Vec<_> = blows
+    let waits: Vec<_> = blows
         .iter()
         .filter(|blow| blow.what != "podKill producer")
         .map(|blow| blow.waited)
         .collect();
-    waits.sort_by(f64::total_cmp);
-    let p95 = waits[(waits.len() * 95).div_ceil(100) - 1];
+    let p95 = quantile(&waits, 0.95);
     assert!(
         p95 <= TAKEOVER,
         "after 95 of 100 blows work stood still for up to {p95} s"
