@@ -36,6 +36,7 @@ unit: export PROPTEST_RNG_SEED ?= 20261127
 unit: ## Unit and property tests
 	@hack/tools nats-server >/dev/null
 	@cargo test --workspace --exclude soak-e2e --locked
+	@cargo test --package soak-e2e --lib --locked
 
 .PHONY: crds
 crds: ## Write crds/ from the Rust types, and the chart's copy
