@@ -59,8 +59,8 @@ pub use soak_verdict::{Criterion, CriterionKind, Quantity, Signal, Span};
 pub use soaktest::{Cleanup, Metrics, Prometheus, SoakTest, SoakTestSpec, WorkloadCleanup};
 pub use status::{
     ChaosStatus, ComponentStatus, CriterionResult, Estimate, EventRecord, EventResult, FailedFast,
-    GrowthRow, HealthBreach, JournalStatus, PendingIntent, Phase, PhaseTimes, Presence, Recovering,
-    SoakOutcome, SoakTestStatus,
+    Foregone, GrowthRow, HealthBreach, JournalStatus, PendingIntent, Phase, PhaseTimes, Presence,
+    Recovering, SoakOutcome, SoakTestStatus, Unmeasured, breach,
 };
 pub use workload::{
     Assignment, Distribution, Leak, LeakMode, Producers, Simulation, Weights, Workers, Workload,

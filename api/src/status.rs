@@ -44,7 +44,7 @@ pub struct SoakTestStatus {
     pub components: Vec<ComponentStatus>,
     /// What was done to its pods.
     pub chaos: ChaosStatus,
-    /// What happened to its pods that chaos did not do, the first ten.
+    /// What happened to its pods that chaos did not do, the first five.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub breaches: Vec<HealthBreach>,
@@ -60,6 +60,10 @@ pub struct SoakTestStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub estimates: Vec<Estimate>,
+    /// The criteria of which nothing could be measured so far, and why: what is to be mended, or what is still awaited.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub unmeasured: Vec<Unmeasured>,
     /// How many of the planned looks, at which a criterion may fail fast, are behind us.
     #[serde(skip_serializing_if = "is_zero")]
     pub looks: u32,
@@ -351,6 +355,69 @@ pub struct HealthBreach {
     pub detail: String,
 }
 
+impl HealthBreach {
+    /// A node that was lost, or an event that was done after it had been given up, proves nothing about the workload either
+    /// way: health cannot pass any more, and does not fail by it.
+    pub fn proves_nothing(&self) -> bool {
+        [breach::NODE_LOST, breach::DONE_LATE].contains(&self.reason.as_str())
+    }
+}
+
+/// Reasons of breaches of health: people alert on them.
+pub mod breach {
+    /// A container ended, and was started again.
+    pub const CONTAINER_RESTARTED: &str = "ContainerRestarted";
+    /// A container was ended for want of memory.
+    pub const OOM_KILLED: &str = "OOMKilled";
+    /// A pod was evicted, by whomever.
+    pub const EVICTED: &str = "Evicted";
+    /// A pod was deleted by somebody else.
+    pub const POD_DELETED: &str = "PodDeleted";
+    /// A component was not back within the recovery timeout.
+    pub const NOT_RECOVERED: &str = "NotRecovered";
+    /// An event could not be undone within the recovery timeout.
+    pub const NOT_UNDONE: &str = "NotUndone";
+    /// An event was carried out after it had been given up.
+    pub const DONE_LATE: &str = "DoneLate";
+    /// A node went away, and its pods with it.
+    pub const NODE_LOST: &str = "NodeLost";
+}
+
+/// What a soak that still runs can no longer avoid.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Foregone<'s> {
+    /// Failed; or Inconclusive, and then Failed is still possible.
+    pub outcome: SoakOutcome,
+    /// Why.
+    pub breach: &'s HealthBreach,
+}
+
+impl SoakTestStatus {
+    /// What the soak can no longer avoid, whatever the criteria come to, unless it is aborted; nothing once there is an
+    /// outcome.
+    pub fn foregone(&self) -> Option<Foregone<'_>> {
+        if self.outcome.is_some() {
+            return None;
+        }
+        let proof = self.breaches.iter().find(|one| !one.proves_nothing());
+        let (outcome, breach) = match proof {
+            Some(breach) => (SoakOutcome::Failed, breach),
+            None => (SoakOutcome::Inconclusive, self.breaches.first()?),
+        };
+        Some(Foregone { outcome, breach })
+    }
+}
+
+impl Foregone<'_> {
+    /// Such as `will be Failed`.
+    pub fn in_words(&self) -> &'static str {
+        match self.outcome {
+            SoakOutcome::Failed => "will be Failed",
+            _ => "will be Inconclusive at best",
+        }
+    }
+}
+
 /// How much of the soak an operator was there.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -406,6 +473,34 @@ pub struct Estimate {
     /// The unit of estimate, interval and limit.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub unit: String,
+}
+
+/// A criterion of which nothing could be measured so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Unmeasured {
+    /// The criterion's name.
+    pub criterion: String,
+    /// Why, in a sentence.
+    #[schemars(length(max = 400))]
+    pub why: String,
+}
+
+impl Unmeasured {
+    /// The criterion, and why in at most as many characters as the status may hold.
+    pub fn new(criterion: &str, why: &str) -> Self {
+        const MOST: usize = 400;
+        let mut short = why.to_owned();
+        if let Some((end, _)) = why.char_indices().nth(MOST) {
+            short.truncate(end);
+            short.pop();
+            short.push('…');
+        }
+        Self {
+            criterion: criterion.to_owned(),
+            why: short,
+        }
+    }
 }
 
 /// The criterion that ended the soak before its time.

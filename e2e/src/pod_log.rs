@@ -85,12 +85,12 @@ impl PodLog {
         let api: Api<Pod> = namespace.api();
         let place = namespace.name.clone();
         let heard: Arc<Mutex<Heard>> = Arc::default();
-        let hears = heard.clone();
+        let listener = heard.clone();
         let watch = tokio::spawn(async move {
             let mut events = watcher(api, watcher::Config::default().labels(SOAK_TEST)).boxed();
             while let Some(event) = events.next().await {
                 match event {
-                    Ok(event) => hears.lock().unwrap().hear(event, Timestamp::now()),
+                    Ok(event) => listener.lock().unwrap().hear(event, Timestamp::now()),
                     Err(error) => say(&format!("the watch of the pods in {place} broke: {error}")),
                 }
             }

@@ -14,6 +14,7 @@ mod decide;
 mod decision;
 mod effects;
 mod facts;
+mod health;
 mod journal;
 mod judge;
 mod leader;

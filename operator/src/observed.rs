@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use soak_api::verdict::Footprint;
-use soak_api::{Chart, CriterionResult, Estimate, FailedFast, Plan, PlanError};
+use soak_api::{Chart, CriterionResult, Estimate, FailedFast, Plan, PlanError, Unmeasured};
 
 use crate::facts::{Owner, PodFact};
 use crate::journal::{Journal, JournalError};
@@ -59,6 +59,8 @@ pub(crate) struct Observed {
 pub(crate) struct Look {
     /// What each criterion measured so far; advice, not a verdict.
     pub(crate) estimates: Vec<Estimate>,
+    /// The criteria of which nothing could be measured so far.
+    pub(crate) unmeasured: Vec<Unmeasured>,
     /// How many of the planned looks are behind us with this one.
     pub(crate) taken: u32,
     /// The criterion that fails fast and surely has failed.

@@ -74,7 +74,17 @@ pub enum Error {
         /// What went wrong.
         cause: String,
     },
-    /// It answers that it will not or cannot, such as a query that does not parse.
+    /// It answers that the query itself is at fault, such as one that does not parse: asking again is no use.
+    #[error("Prometheus at {url} cannot answer {query:?}: {cause}")]
+    BadQuery {
+        /// Where it was asked.
+        url: String,
+        /// What it was asked.
+        query: String,
+        /// What it says.
+        cause: String,
+    },
+    /// It answers that it will not or cannot now, such as within its time limit.
     #[error("Prometheus at {url} refused {query:?}: {cause}")]
     Refused {
         /// Where it was asked.
@@ -105,6 +115,8 @@ pub enum Error {
 #[derive(Deserialize)]
 struct Body {
     status: String,
+    #[serde(default, rename = "errorType")]
+    error_type: String,
     #[serde(default)]
     error: String,
     #[serde(default)]
@@ -272,6 +284,11 @@ impl Prometheus {
             body.extend_from_slice(&part);
         }
         decode(&body).map_err(|problem| match problem {
+            Problem::BadQuery(cause) => Error::BadQuery {
+                url: url(),
+                query: query.to_owned(),
+                cause,
+            },
             Problem::Refused(cause) => Error::Refused {
                 url: url(),
                 query: query.to_owned(),
@@ -323,6 +340,7 @@ impl Answer {
 }
 
 enum Problem {
+    BadQuery(String),
     Refused(String),
     Malformed(String),
 }
@@ -331,7 +349,10 @@ fn decode(body: &[u8]) -> Result<Answer, Problem> {
     let malformed = |error: serde_json::Error| Problem::Malformed(error.to_string());
     let body: Body = serde_json::from_slice(body).map_err(malformed)?;
     if body.status != "success" {
-        return Err(Problem::Refused(body.error));
+        return Err(match body.error_type.as_str() {
+            "bad_data" | "execution" => Problem::BadQuery(body.error),
+            _ => Problem::Refused(body.error),
+        });
     }
     let data = body
         .data
@@ -467,8 +488,27 @@ mod tests {
 
     #[test]
     fn a_refusal_carries_the_reason() {
-        let body = r#"{"status":"error","errorType":"bad_data","error":"parse error"}"#;
-        assert!(matches!(read(body), Err(Problem::Refused(cause)) if cause == "parse error"));
+        let body = r#"{"status":"error","errorType":"timeout","error":"query timed out"}"#;
+        assert!(matches!(read(body), Err(Problem::Refused(cause)) if cause == "query timed out"));
+    }
+
+    #[test]
+    fn a_query_that_is_at_fault_is_told_from_a_refusal_that_may_pass() {
+        for kind in ["bad_data", "execution"] {
+            let body = format!(r#"{{"status":"error","errorType":"{kind}","error":"no"}}"#);
+            assert!(matches!(read(&body), Err(Problem::BadQuery(cause)) if cause == "no"));
+        }
+        for kind in [
+            "timeout",
+            "canceled",
+            "internal",
+            "unavailable",
+            "not_found",
+            "",
+        ] {
+            let body = format!(r#"{{"status":"error","errorType":"{kind}","error":"no"}}"#);
+            assert!(matches!(read(&body), Err(Problem::Refused(cause)) if cause == "no"));
+        }
     }
 
     #[test]

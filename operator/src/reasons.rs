@@ -34,16 +34,7 @@ pub(crate) mod chaos {
 }
 
 /// What happened to the workload that chaos did not do.
-pub(crate) mod breach {
-    pub(crate) const CONTAINER_RESTARTED: &str = "ContainerRestarted";
-    pub(crate) const OOM_KILLED: &str = "OOMKilled";
-    pub(crate) const EVICTED: &str = "Evicted";
-    pub(crate) const POD_DELETED: &str = "PodDeleted";
-    pub(crate) const NOT_RECOVERED: &str = "NotRecovered";
-    pub(crate) const NOT_UNDONE: &str = "NotUndone";
-    pub(crate) const DONE_LATE: &str = "DoneLate";
-    pub(crate) const NODE_LOST: &str = "NodeLost";
-}
+pub(crate) use soak_api::breach;
 
 /// The breach in a sentence.
 pub(crate) fn describe(breach: &HealthBreach) -> String {

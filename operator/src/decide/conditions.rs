@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use soak_api::{ChaosStatus, EventResult, Phase, SoakOutcome};
 
 use super::draft::Draft;
+use super::health;
 use crate::reasons::condition as type_;
 
 /// A condition's status, reason and message.
@@ -98,6 +99,11 @@ fn complete(draft: &Draft<'_>) -> Answer {
 
 fn passed(draft: &Draft<'_>) -> Option<Answer> {
     let status = &draft.decision.status;
+    if let Some(foregone) = status.foregone() {
+        // It cannot pass any more: that is known before the end.
+        let why = health::foregone_in_words(&foregone);
+        return Some(Answer(false, "HealthBreached", why));
+    }
     if status.phase != Phase::Completed {
         return None;
     }

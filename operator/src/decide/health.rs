@@ -1,7 +1,7 @@
 //! Health: incarnations that come and go, and what happened to them that chaos did not do.
 
 use jiff::{SignedDuration, Timestamp};
-use soak_api::HealthBreach;
+use soak_api::{Foregone, HealthBreach};
 
 use super::aftermath;
 use super::draft::Draft;
@@ -15,6 +15,9 @@ const READY_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// How many breaches the status shows; the journal has all.
 const SHOWN: usize = 5;
+
+/// Where what is going on ends in a message, and what is foregone begins.
+const FOREGONE: &str = "; it will be ";
 
 /// Writes down incarnations that are new and that are gone, and every end that chaos did not bring about.
 ///
@@ -220,7 +223,33 @@ pub(super) fn breach(
     let about = [&breach.component, &breach.pod, &breach.reason].map(String::as_str);
     draft.announce_about(about.join(" "), true, "HealthBreach", describe(&breach));
     draft.write(Entry::Breach(breach.clone()));
-    if draft.decision.status.breaches.len() < SHOWN {
-        draft.status().breaches.push(breach);
+    let shown = &mut draft.status().breaches;
+    if shown.len() < SHOWN {
+        shown.push(breach);
+    } else if !breach.proves_nothing() && shown.iter().all(HealthBreach::proves_nothing) {
+        // Whoever looks has to see what decides.
+        shown.pop();
+        shown.push(breach);
     }
+}
+
+/// Adds to what is going on what the soak can no longer avoid: whoever looks at it on Friday need not wait for Monday.
+pub(super) fn tell_what_is_foregone(draft: &mut Draft<'_>) {
+    let status = &draft.decision.status;
+    let Some(foregone) = status.foregone() else {
+        return;
+    };
+    let (now, why) = (going_on(&status.message), foregone_in_words(&foregone));
+    let message = format!("{now}; it {why}");
+    draft.status().message = message;
+}
+
+/// Such as `will be Failed: worker-x: OOMKilled (exit code 137)`.
+pub(super) fn foregone_in_words(foregone: &Foregone<'_>) -> String {
+    format!("{}: {}", foregone.in_words(), describe(foregone.breach))
+}
+
+/// The message without what is foregone.
+pub(super) fn going_on(message: &str) -> &str {
+    message.split(FOREGONE).next().unwrap_or(message)
 }

@@ -74,16 +74,16 @@ fn ended_early(draft: &mut Draft<'_>) -> bool {
         draft.look_at(deadline - LAST_CALL);
         return false;
     }
-    let why = draft.before.message.clone();
-    if let Some(early) = draft.before.failed_fast.clone() {
-        // What surely failed has failed, whoever does not answer afterwards.
-        let result = failed_early(&early, &draft.test.spec.criteria);
-        let message = summary(Outcome::Failed, std::slice::from_ref(&result));
-        draft.status().criteria = vec![result];
-        draft.status().estimates.clear();
+    // What surely failed has failed, whoever does not answer afterwards.
+    let failed = surely_failed(draft);
+    if !failed.is_empty() {
+        let message = summary(Outcome::Failed, &failed);
+        draft.status().criteria = failed;
+        no_more_estimates(draft);
         end(draft, SoakOutcome::Failed, message);
         return true;
     }
+    let why = health::going_on(&draft.before.message).to_owned();
     match draft.before.phase {
         Phase::Deploying => {
             end(
@@ -99,6 +99,15 @@ fn ended_early(draft: &mut Draft<'_>) -> bool {
         ),
     }
     true
+}
+
+/// What needs nothing more to be known as Failed: health, and the criterion that ended the soak before its time.
+fn surely_failed(draft: &Draft<'_>) -> Vec<CriterionResult> {
+    let health = crate::health::health(draft.test, &draft.journal);
+    let health = Some(health).filter(|result| result.outcome == Outcome::Failed);
+    let early = draft.before.failed_fast.as_ref();
+    let early = early.map(|early| failed_early(early, &draft.test.spec.criteria));
+    health.into_iter().chain(early).collect()
 }
 
 /// The criterion that ended the soak before its time, where nothing more could be measured of it.
@@ -253,6 +262,7 @@ fn looked(draft: &mut Draft<'_>) {
         Looking::Done(look) => {
             let status = draft.status();
             status.estimates = look.estimates;
+            status.unmeasured = look.unmeasured;
             status.looks = look.taken.max(status.looks);
             if status.failed_fast.is_none() {
                 status.failed_fast = look.failed;
@@ -304,7 +314,7 @@ fn judged(draft: &mut Draft<'_>) {
             let message = summary(outcome, &verdict.criteria);
             draft.status().criteria = verdict.criteria;
             draft.status().footprints = verdict.footprints;
-            draft.status().estimates.clear();
+            no_more_estimates(draft);
             end_with(draft, outcome.into(), message, verdict.charts);
         }
         Some(Err(problem)) => {
@@ -401,6 +411,13 @@ fn done_late(draft: &mut Draft<'_>) {
         health::breach(draft, component, String::new(), breach::DONE_LATE, what);
         draft.decision.effect = Effect::Restore;
     }
+}
+
+/// The verdict takes their place.
+fn no_more_estimates(draft: &mut Draft<'_>) {
+    let status = draft.status();
+    status.estimates.clear();
+    status.unmeasured.clear();
 }
 
 /// Sets the outcome, once, and lets the workload be removed.

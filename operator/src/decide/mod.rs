@@ -50,6 +50,7 @@ pub(crate) fn decide(test: &SoakTest, observed: &Observed, now: Timestamp) -> De
         return draft.decision;
     }
     lifecycle::step(&mut draft);
+    health::tell_what_is_foregone(&mut draft);
     conditions::update(&mut draft);
     finish(draft)
 }

@@ -12,8 +12,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
 use soak_api::verdict::Outcome;
 use soak_api::{
-    CriterionResult, Estimate, EventRecord, EventResult, FailedFast, PendingIntent, Phase,
-    Recovering, SoakOutcome, SoakTest, SoakTestStatus,
+    CriterionResult, Estimate, EventRecord, EventResult, FailedFast, HealthBreach, PendingIntent,
+    Phase, Recovering, SoakOutcome, SoakTest, SoakTestStatus, Unmeasured,
 };
 
 use super::draft::signed;
@@ -232,6 +232,7 @@ impl World {
                 limit: 5.0,
                 unit: "%".to_owned(),
             }],
+            unmeasured: vec![Unmeasured::new("loss", "no series of it is there yet.")],
             taken: 1,
             failed: self
                 .fails_fast_at
@@ -478,6 +479,94 @@ fn a_pod_that_somebody_else_deletes_is_a_breach() {
         .map(|b| b.reason.as_str())
         .collect();
     assert_eq!(breaches, ["PodDeleted"]);
+}
+
+/// A soak without chaos in whose window somebody deletes a pod.
+fn meddled_with(trouble: Trouble) -> World {
+    let test = soaktest(|test| test["spec"]["chaos"] = json!(null));
+    let mut world = World::new(2, trouble, test);
+    world.run_until(Phase::Soaking);
+    let uid = world.pods[0].0.uid.clone();
+    world.leaving.insert(uid, world.now);
+    world
+}
+
+#[test]
+fn what_health_has_decided_is_told_while_the_soak_still_runs() {
+    let mut world = meddled_with(Trouble::default());
+    while world.status().breaches.is_empty() {
+        world.now += SignedDuration::from_secs(1);
+        world.step();
+    }
+    let status = world.status();
+    let passed = status.conditions.iter().find(|one| one.type_ == "Passed");
+    let passed = passed.expect("the condition");
+    assert_eq!(
+        (passed.status.as_str(), passed.reason.as_str()),
+        ("False", "HealthBreached")
+    );
+    let told = format!("the judged window has begun; it {}", passed.message);
+    assert_eq!(status.message, told);
+    assert!(told.contains("; it will be Failed: "), "{told}");
+    world.run_until(Phase::Settling);
+    let message = &world.status().message;
+    assert_eq!(
+        message.matches("; it will be Failed: ").count(),
+        1,
+        "{message}"
+    );
+    assert!(
+        message.starts_with("the judged window is over"),
+        "{message}"
+    );
+    world.run();
+    assert!(!world.status().message.contains("will be"));
+}
+
+#[test]
+fn what_health_has_decided_stays_failed_though_prometheus_is_gone_for_good() {
+    let mut world = meddled_with(Trouble {
+        blind: 100,
+        ..Trouble::default()
+    });
+    world.run();
+    let status = world.status();
+    assert_eq!(
+        status.outcome,
+        Some(SoakOutcome::Failed),
+        "{}",
+        status.message
+    );
+    let kinds: Vec<_> = status
+        .criteria
+        .iter()
+        .map(|one| one.kind.as_str())
+        .collect();
+    assert_eq!(kinds, ["health"]);
+}
+
+#[test]
+fn a_breach_that_decides_is_shown_however_many_prove_nothing() {
+    let mut world = meddled_with(Trouble::default());
+    let lost = |n| HealthBreach {
+        at: world.now,
+        component: "worker".to_owned(),
+        pod: format!("lost-{n}"),
+        reason: "NodeLost".to_owned(),
+        detail: String::new(),
+    };
+    let lost: Vec<_> = (0..5).map(lost).collect();
+    world.test.status.as_mut().expect("a status").breaches = lost;
+    let foregone = world.status().foregone().map(|foregone| foregone.outcome);
+    assert_eq!(foregone, Some(SoakOutcome::Inconclusive));
+    world.run_until(Phase::Settling);
+    let status = world.status();
+    assert_eq!(status.breaches.len(), 5);
+    let foregone = status.foregone().expect("a breach");
+    assert_eq!(
+        (foregone.outcome, foregone.breach.reason.as_str()),
+        (SoakOutcome::Failed, "PodDeleted")
+    );
 }
 
 /// A soak without chaos whose first pod is changed once it is being judged; the reasons of its breaches.

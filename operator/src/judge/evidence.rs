@@ -1,4 +1,4 @@
-//! What is always judged: the workload's health, and whether there is evidence enough to judge at all.
+//! Whether there is evidence enough to judge at all.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -11,86 +11,12 @@ use super::signals::{self, Signals};
 use crate::journal::Journal;
 use crate::mutant::Mutant;
 use crate::prometheus::{Error, Prometheus};
-use crate::reasons::{breach, describe};
 
 /// The share of the window that data and an operator have to cover.
 const COVERED: f64 = 0.9;
 
 /// The share of the planned events that have to be proven.
 pub(crate) const PROVEN: f64 = 0.8;
-
-/// Nothing may happen to the workload that chaos did not do; a node that was lost, or an event that was done after it had been
-/// given up, proves nothing either way.
-pub(super) fn health(test: &SoakTest, journal: &Journal) -> CriterionResult {
-    let unclear = [breach::NODE_LOST, breach::DONE_LATE];
-    let (lost, own): (Vec<_>, Vec<_>) = journal
-        .breaches
-        .iter()
-        .partition(|b| unclear.contains(&b.reason.as_str()));
-    let listed = |breaches: &[&soak_api::HealthBreach]| {
-        let first: Vec<_> = breaches
-            .iter()
-            .take(3)
-            .map(|breach| describe(breach))
-            .collect();
-        let more = breaches.len().saturating_sub(3);
-        if more > 0 {
-            format!("{} and {more} more", first.join("; "))
-        } else {
-            first.join("; ")
-        }
-    };
-    let (outcome, sentence) = if !own.is_empty() {
-        (
-            Outcome::Failed,
-            format!("chaos did not do this: {}.", listed(&own)),
-        )
-    } else if !lost.is_empty() {
-        (
-            Outcome::Inconclusive,
-            format!(
-                "a node went away, or an event was done after it had been given up, which says nothing about the workload: {}.",
-                listed(&lost)
-            ),
-        )
-    } else {
-        (Outcome::Passed, healthy(test, journal))
-    };
-    CriterionResult::in_words("health", "health", outcome, sentence)
-}
-
-fn healthy(test: &SoakTest, journal: &Journal) -> String {
-    let injected: Vec<_> = journal
-        .events
-        .values()
-        .filter(|e| e.result == EventResult::Injected)
-        .collect();
-    let slowest = injected
-        .iter()
-        .filter_map(|event| {
-            Some(
-                event
-                    .recovered_at?
-                    .duration_since(event.undone_at.or(event.injected_at)?),
-            )
-        })
-        .max();
-    let nothing = "no pod restarted, ran out of memory, was evicted or was deleted but by chaos";
-    let limit = test
-        .spec
-        .chaos
-        .as_ref()
-        .map(|chaos| chaos.guard.recovery_timeout.to_string())
-        .unwrap_or_default();
-    match slowest {
-        Some(slowest) => format!(
-            "{nothing}; after each of {} events all pods were ready again, the slowest after {:.1}s (limit {limit}).",
-            injected.len(),
-            slowest.as_secs_f64()
-        ),
-        None => format!("{nothing}."),
-    }
-}
 
 /// Whether there is enough to judge on: data, an operator, chaos, and a workload that came to rest.
 pub(super) async fn evidence(

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use soak_api::verdict::{self, Judgement, LOOKS, Outcome};
-use soak_api::{Estimate, FailedFast, SoakTest, SoakTestStatus};
+use soak_api::{Estimate, FailedFast, SoakTest, SoakTestStatus, Unmeasured};
 
 use super::aside::aside;
 use super::series::Observation;
@@ -116,9 +116,12 @@ async fn taken(
     };
     for criterion in &test.spec.criteria {
         let Ok(kind) = criterion.kind() else { continue };
-        // What cannot be judged says so at the end.
-        let Ok(run) = signals.run(&kind).await.map_err(|e| e.to_string())? else {
-            continue;
+        let run = match signals.run(&kind).await.map_err(|e| e.to_string())? {
+            Ok(run) => run,
+            Err(why) => {
+                look.lacks(&criterion.name, &why);
+                continue;
+            }
         };
         let fails_fast = criterion.fail_fast && decisive && look.failed.is_none();
         let (so_far, judged) = aside(move || {
@@ -126,8 +129,10 @@ async fn taken(
             (verdict::so_far(&kind, &run), judged)
         })
         .await?;
-        if look.estimates.len() < SHOWN {
-            look.estimates.extend(estimate(&criterion.name, &so_far));
+        match estimate(&criterion.name, &so_far) {
+            Some(estimate) if look.estimates.len() < SHOWN => look.estimates.push(estimate),
+            Some(_) => {}
+            None => look.lacks(&criterion.name, &so_far.sentence),
         }
         if let Some(judged) = judged.filter(|judged| judged.outcome == Outcome::Failed) {
             look.failed = Some(FailedFast {
@@ -138,6 +143,14 @@ async fn taken(
         }
     }
     Ok(look)
+}
+
+impl Look {
+    fn lacks(&mut self, criterion: &str, why: &str) {
+        if self.unmeasured.len() < SHOWN {
+            self.unmeasured.push(Unmeasured::new(criterion, why));
+        }
+    }
 }
 
 fn estimate(name: &str, judgement: &Judgement) -> Option<Estimate> {

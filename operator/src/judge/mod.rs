@@ -28,6 +28,7 @@ use self::signals::Signals;
 pub(crate) use self::signals::no_counter;
 use crate::context::Context;
 use crate::decide::heartbeat;
+use crate::health::health;
 use crate::journal::Journal;
 use crate::observed::Verdict;
 
@@ -91,7 +92,7 @@ pub(crate) async fn judge(
                 .is_some_and(|s| s.times.judging.is_some())
         })
         .ok_or("the soak has no window to judge")?;
-    let mut results = vec![evidence::health(test, journal)];
+    let mut results = vec![health(test, journal)];
     let prometheus = ctx.prometheus(test)?;
     let mut signals = Signals::new(test, &observation, &prometheus);
     results.push(

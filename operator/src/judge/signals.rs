@@ -61,13 +61,15 @@ impl<'a> Signals<'a> {
                 };
             }
             Source::Counter(query) => match Selector::of(query) {
-                Some(selector) => of_counter(test, selector, observation, prometheus).await?,
-                None => return Ok(Err(no_counter(query))),
+                Some(selector) => {
+                    answered(of_counter(test, selector, observation, prometheus).await)?
+                }
+                None => Err(no_counter(query)),
             },
-            Source::Query(query) => of_query(test, query, observation, prometheus).await?,
-            Source::Events => observation.run(test),
+            Source::Query(query) => answered(of_query(test, query, observation, prometheus).await)?,
+            Source::Events => Ok(observation.run(test)),
         };
-        Ok(Ok(Arc::new(run)))
+        Ok(run.map(Arc::new))
     }
 
     /// What is measured in pods, from the beginning of warm-up to the end of settling: samples as they were scraped, or
@@ -78,7 +80,7 @@ impl<'a> Signals<'a> {
         }
         let usable = match of {
             Measured::Signal(signal) => Ok(self.of_signal(*signal).await?),
-            Measured::Query(query) => self.of_pods(query).await?,
+            Measured::Query(query) => answered(self.of_pods(query).await)?.flatten(),
         };
         let usable = usable.map(Arc::new);
         self.known.push((of.clone(), usable.clone()));
@@ -119,6 +121,15 @@ impl<'a> Signals<'a> {
             namespace: &test.namespace().unwrap_or_default(),
         };
         Ok(asked.run(answer, observation, test))
+    }
+}
+
+/// A query that is itself at fault leaves its own criterion without an answer; every other error is worth another try.
+fn answered<T>(answer: Result<T, Error>) -> Result<Result<T, String>, Error> {
+    match answer {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(error @ Error::BadQuery { .. }) => Ok(Err(format!("{error}."))),
+        Err(error) => Err(error),
     }
 }
 

@@ -61,6 +61,8 @@ pub(super) struct Promises {
 struct Before {
     phase: Phase,
     outcome: Option<SoakOutcome>,
+    /// What it can no longer avoid.
+    foregone: Option<SoakOutcome>,
     pending: Option<PendingIntent>,
 }
 
@@ -279,6 +281,7 @@ impl Promises {
         let now = Before {
             phase: status.phase,
             outcome: status.outcome,
+            foregone: status.foregone().map(|foregone| foregone.outcome),
             pending: status.chaos.pending.clone(),
         };
         let before = self.before.replace(now.clone());
@@ -306,6 +309,18 @@ impl Promises {
                     "phases go forward",
                     format!("{:?} after {:?}", now.phase, before.phase),
                 );
+            }
+            let avoided = match (before.foregone, now.outcome) {
+                (Some(_), Some(SoakOutcome::Passed)) => true,
+                // What cannot be read any more proves nothing.
+                (Some(SoakOutcome::Failed), Some(SoakOutcome::Inconclusive)) => {
+                    !status.message.contains("journal")
+                }
+                _ => false,
+            };
+            if avoided {
+                let how = format!("{:?} after {:?}", now.outcome, before.foregone);
+                self.breaks("what is foregone comes true", how);
             }
             if before.outcome.is_some() && before.outcome != now.outcome {
                 self.breaks(
