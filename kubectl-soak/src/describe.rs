@@ -62,6 +62,9 @@ fn head(test: &SoakTest, status: &SoakTestStatus, now: Timestamp) -> Vec<String>
     if let Some(left) = Timeline::of(test, now).left {
         let _ = write!(state, ", {} left", between(now, now + left));
     }
+    if let Some(foregone) = status.foregone() {
+        let _ = write!(state, ", {}", foregone.in_words());
+    }
     if test.spec.suspend {
         state.push_str(", chaos is suspended");
     }
@@ -188,9 +191,21 @@ fn breaches(status: &SoakTestStatus) -> Vec<String> {
 
 /// Advice, not a verdict, and says so.
 fn estimates(status: &SoakTestStatus) -> Vec<String> {
-    if status.estimates.is_empty() {
-        return Vec::new();
+    let mut lines = Vec::new();
+    if !status.estimates.is_empty() {
+        lines = estimated(status);
     }
+    if !status.unmeasured.is_empty() {
+        lines.push("  Not measured so far:".to_owned());
+    }
+    for one in &status.unmeasured {
+        let text = format!("{}: {}", one.criterion, one.why);
+        lines.extend(wrapped(&text, INDENT, COLUMNS));
+    }
+    lines
+}
+
+fn estimated(status: &SoakTestStatus) -> Vec<String> {
     let header = ["CRITERION", "COMPONENT", "SO FAR", "95 % INTERVAL", "LIMIT"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(status.estimates.iter().map(|one| {

@@ -55,7 +55,7 @@ pub(crate) fn failed() -> SoakTest {
 
 const SOAKING: &str = "
 phase: Soaking
-message: the judged window has begun
+message: 'the judged window has begun; it will be Failed: leaking-worker-d: OOMKilled (exit code 137)'
 progress: 48%
 seed: 42
 planVersion: 1
@@ -91,6 +91,8 @@ estimates:
   - {criterion: memory-growth, component: worker, estimate: 2306867.2, interval: {low: 524288, high: 4089446.4},
     limit: 4194304, unit: bytes}
   - {criterion: no-loss, estimate: 0, interval: {low: 0, high: 0}, limit: 0}
+unmeasured:
+  - {criterion: back-to-base, why: delta is judged at the end.}
 conditions:
   - {type: WorkloadReady, status: 'False', reason: PodsMissing, message: 5 of 6 worker pods are ready,
     lastTransitionTime: '2026-07-01T06:03:57Z'}

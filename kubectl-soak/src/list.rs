@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
-use soak_api::SoakTest;
+use soak_api::{SoakTest, SoakTestStatus};
 
 use crate::cluster::{self, explained};
 use crate::timeline::Timeline;
@@ -70,9 +70,7 @@ fn row(test: &SoakTest, now: Timestamp) -> Vec<String> {
         test.namespace().unwrap_or_default(),
         test.name_any(),
         format!("{:?}", status.phase),
-        status
-            .outcome
-            .map_or_else(nothing, |outcome| format!("{outcome:?}")),
+        outcome(&status),
         Timeline::of(test, now)
             .left
             .map_or_else(nothing, |left| between(now, now + left)),
@@ -81,6 +79,15 @@ fn row(test: &SoakTest, now: Timestamp) -> Vec<String> {
             .unwrap_or_else(nothing),
         age.unwrap_or_else(nothing),
     ]
+}
+
+/// What it came to, or what it can no longer avoid.
+fn outcome(status: &SoakTestStatus) -> String {
+    match (status.outcome, status.foregone()) {
+        (Some(outcome), _) => format!("{outcome:?}"),
+        (None, Some(foregone)) => foregone.in_words().to_owned(),
+        (None, None) => NOTHING.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -330,7 +330,7 @@ fn an_error_answer_is_an_error_with_what_prometheus_says() {
     assert_eq!(
         ended.stderr,
         format!(
-            "error: Prometheus at {url} refused \"sum(\": invalid parameter \"query\": 1:4: parse error: unclosed left parenthesis\n"
+            "error: Prometheus at {url} cannot answer \"sum(\": invalid parameter \"query\": 1:4: parse error: unclosed left parenthesis\n"
         )
     );
 }

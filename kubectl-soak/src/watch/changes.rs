@@ -1,7 +1,7 @@
 //! What is different between two versions of a soak, a sentence each.
 
 use jiff::Timestamp;
-use soak_api::{SoakTest, SoakTestStatus};
+use soak_api::{SoakTest, SoakTestStatus, Unmeasured};
 
 use crate::events;
 use crate::wording::{NOTHING, interval, measure};
@@ -55,6 +55,7 @@ pub(super) fn between(before: Option<&SoakTest>, after: &SoakTest) -> Vec<Change
     let news = [
         conditions(&before, &after),
         estimates(&before, &after),
+        unmeasured(&before, &after),
         outcome(&before, &after),
     ];
     changes.extend(news.concat().into_iter().map(Change::from));
@@ -149,6 +150,18 @@ fn estimates(before: &SoakTestStatus, after: &SoakTestStatus) -> Vec<String> {
     .collect()
 }
 
+fn unmeasured(before: &SoakTestStatus, after: &SoakTestStatus) -> Vec<String> {
+    // How many there are by now is no news; that there is something else to mend is.
+    let plain = |why: &str| why.replace(|c: char| c.is_ascii_digit(), "");
+    let known = |one: &Unmeasured| {
+        let mut known = before.unmeasured.iter();
+        known.any(|old| old.criterion == one.criterion && plain(&old.why) == plain(&one.why))
+    };
+    let new = after.unmeasured.iter().filter(|one| !known(one));
+    new.map(|one| format!("not measured so far: {}: {}", one.criterion, one.why))
+        .collect()
+}
+
 fn outcome(before: &SoakTestStatus, after: &SoakTestStatus) -> Vec<String> {
     let Some(outcome) = after
         .outcome
@@ -203,6 +216,19 @@ mod tests {
         status.components[3].ready = 6;
         status.estimates[0].estimate = 40.0;
         insta::assert_snapshot!(told(Some(&soaking()), &after));
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_told_again_only_where_there_is_another_reason() {
+        let mut after = soaking();
+        let status = after.status.as_mut().expect("a status");
+        status.unmeasured[0].why = "3 incarnations lived long enough, 4 are needed.".to_owned();
+        let counted = told(Some(&soaking()), &after);
+        assert!(counted.contains("3 incarnations"), "{counted}");
+        let before = after.clone();
+        let status = after.status.as_mut().expect("a status");
+        status.unmeasured[0].why = "2 incarnations lived long enough, 4 are needed.".to_owned();
+        assert_eq!(told(Some(&before), &after), "");
     }
 
     #[test]

@@ -129,6 +129,14 @@ impl Context<'_> {
             self.test().name_any()
         );
         let mut first = vec![self.bold(name), Span::raw("  "), self.state(timeline)];
+        if let Some(foregone) = self.status.foregone() {
+            let colour = match foregone.outcome {
+                SoakOutcome::Failed => Color::Red,
+                _ => Color::Yellow,
+            };
+            let style = self.style(colour).add_modifier(Modifier::BOLD);
+            first.push(Span::styled(format!("  {}", foregone.in_words()), style));
+        }
         if self.test().spec.suspend {
             first.push(Span::styled(
                 "  chaos is suspended",
@@ -308,7 +316,7 @@ impl Context<'_> {
     }
 
     fn estimates(&self) -> Vec<Line<'static>> {
-        if self.status.estimates.is_empty() {
+        if self.status.estimates.is_empty() && self.status.unmeasured.is_empty() {
             return Vec::new();
         }
         let title = vec![self.bold("Criteria"), Span::raw("  so far, no verdict yet")];
@@ -317,6 +325,10 @@ impl Context<'_> {
         let longest = self.status.estimates.iter().map(name).max().unwrap_or(0);
         for one in &self.status.estimates {
             lines.extend(self.estimate(one, longest));
+        }
+        for one in &self.status.unmeasured {
+            let text = format!("{}: not measured so far: {}", one.criterion, one.why);
+            lines.extend(self.prose(&text, 2, self.style(Color::Yellow)));
         }
         lines
     }
