@@ -12,8 +12,9 @@ use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::api::DeleteParams;
 use kube::{Api, Client, ResourceExt};
+use serde_json::json;
 use soak_api::verdict::Outcome;
-use soak_api::{HealthBreach, Phase, Prometheus, SoakOutcome, SoakTestStatus};
+use soak_api::{Criterion, HealthBreach, Phase, Prometheus, SoakOutcome, SoakTestStatus};
 use soak_e2e::{
     Namespace, Nodes, Probe, Soak, came_to, client, criterion, kubectl, kubectl_with_input,
     prometheus_image, say, small, span, wait_until,
@@ -248,6 +249,36 @@ async fn a_prometheus_that_dies_halfway_is_inconclusive_at_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_query_that_prometheus_cannot_answer_is_told_at_once_and_spoils_its_own_criterion_alone()
+{
+    let namespace = Namespace::new(&client().await, "bad-query").await;
+    let mut test = small("bad-query");
+    // On a machine with much else to do draining takes its time.
+    test.spec.settle = span(20);
+    test.spec.duration = span(60);
+    let more = json!([{"name": "torn", "growth": {"query": "sum by (pod) (up", "maxPercent": 5}}]);
+    let more: Vec<Criterion> = serde_json::from_value(more).unwrap();
+    test.spec.criteria.extend(more);
+    let soak = namespace.soak(&test).await;
+    let limit = Duration::from_secs(120);
+    let told = |status: &SoakTestStatus| {
+        let mut unmeasured = status.unmeasured.iter();
+        unmeasured.any(|one| one.criterion == "torn" && one.why.contains("parse error"))
+    };
+    let status = soak.until("told of the query", limit, told).await;
+    assert_eq!(status.phase, Phase::Soaking);
+    let status = soak.ends().await;
+    came_to(&status, SoakOutcome::Inconclusive);
+    let torn = criterion(&status, "torn");
+    assert_eq!(torn.outcome, Outcome::Inconclusive);
+    assert!(torn.sentence.contains("parse error"), "{}", torn.sentence);
+    for other in ["health", "evidence", "no-loss"] {
+        let other = criterion(&status, other);
+        assert_eq!(other.outcome, Outcome::Passed, "{}", other.sentence);
+    }
+}
+
+#[tokio::test]
 async fn a_worker_deleted_by_somebody_else_fails_health() {
     let namespace = Namespace::new(&client().await, "deleted").await;
     let (soak, worker) = soaking(&namespace, "meddled-with").await;
@@ -255,6 +286,16 @@ async fn a_worker_deleted_by_somebody_else_fails_health() {
     pods.delete(&worker.name_any(), &DeleteParams::default())
         .await
         .unwrap();
+    // It goes on, and says from then on what will become of it.
+    let foretold = |status: &SoakTestStatus| {
+        let conditions = status.conditions.iter();
+        let passed = conditions.filter(|one| one.type_ == "Passed" && one.status == "False");
+        passed.filter(|one| one.reason == "HealthBreached").count() == 1
+            && status.message.contains("; it will be Failed: ")
+    };
+    let limit = Duration::from_secs(30);
+    let status = soak.until("told to fail", limit, foretold).await;
+    assert!(status.phase < Phase::Judging, "{:?}", status.phase);
     let status = soak.ends().await;
     failed_by_health(&status, &worker.name_any(), "PodDeleted");
 }
