@@ -4,6 +4,7 @@
 
 mod abort;
 mod cluster;
+mod complete;
 mod completion;
 mod describe;
 mod document;
@@ -65,6 +66,8 @@ enum Command {
     /// Make a report of a soak that has ended: a page, or what CI and pull requests show
     Report(report::Args),
     Completion(completion::Args),
+    #[command(name = "__complete", hide = true)]
+    Complete(complete::Args),
     /// Show what this program is
     Version,
 }
@@ -119,6 +122,7 @@ async fn run(command: Command) -> anyhow::Result<u8> {
         // It tells of an outcome, and is none.
         Command::Report(args) => return report::run(args).await.map(|()| 0),
         Command::Completion(args) => completion::run(&args)?,
+        Command::Complete(args) => complete::run(&args).await,
         Command::Version => version::run(),
     };
     print(&text)?;

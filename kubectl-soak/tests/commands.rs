@@ -96,6 +96,22 @@ fn every_shell_gets_a_script_that_knows_the_commands() {
 }
 
 #[test]
+fn kubectl_is_told_what_may_follow() {
+    let script = ran(&["completion", "kubectl"]).stdout;
+    assert!(script.starts_with("#!/bin/sh\n"), "{script}");
+    let told = |words: &[&str]| ran(&[&["__complete", "--"], words].concat()).stdout;
+    assert_eq!(told(&["wa"]), "watch\n:4\n");
+    assert_eq!(told(&["report", "leaking", "-o", "j"]), "junit\njson\n:4\n");
+    assert_eq!(told(&["lint", "-f", ""]), ":0\n");
+    // Nobody answers there, and nothing is said of it.
+    let nowhere = ran(&["__complete", "--", "watch", "--kubeconfig", "/nowhere", ""]);
+    assert_eq!(
+        (nowhere.stdout.as_str(), nowhere.stderr.as_str()),
+        (":4\n", "")
+    );
+}
+
+#[test]
 fn the_version_is_that_of_the_program() {
     let ended = ran(&["version"]);
     assert_eq!(ended.code, 0);
