@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use soak_api::{CriterionResult, GrowthRow, Phase, SoakTest, SoakTestStatus};
-use soak_verdict::wording::seconds;
+use soak_api::{CriterionResult, GrowthRow, Phase, SoakTest, SoakTestStatus, Span};
+use soak_verdict::wording::{count, seconds};
 
 use crate::cluster;
 use crate::events::{self, Told};
@@ -87,6 +87,7 @@ fn course(test: &SoakTest, status: &SoakTestStatus) -> Vec<String> {
         (Some(seed), _) | (None, Some(seed)) => seed.to_string(),
         (None, None) => "drawn when it begins".to_owned(),
     };
+    let told = |span: &Span| seconds(span.duration().as_secs_f64());
     let planned = |text: String| (text, None);
     let phases = [
         (
@@ -94,9 +95,9 @@ fn course(test: &SoakTest, status: &SoakTestStatus) -> Vec<String> {
             (String::new(), test.creation_timestamp().map(|at| at.0)),
         ),
         ("Deploying", (String::new(), times.deploying)),
-        ("WarmingUp", (spec.warm_up.to_string(), times.warming_up)),
-        ("Soaking", (spec.duration.to_string(), times.soaking)),
-        ("Settling", (spec.settle.to_string(), times.settling)),
+        ("WarmingUp", (told(&spec.warm_up), times.warming_up)),
+        ("Soaking", (told(&spec.duration), times.soaking)),
+        ("Settling", (told(&spec.settle), times.settling)),
         ("Judging", (String::new(), times.judging)),
         ("CleaningUp", (String::new(), times.cleaning_up)),
         ("Completed", (String::new(), times.completed)),
@@ -260,8 +261,9 @@ fn details(one: &CriterionResult) -> Vec<String> {
     let mut rests = Vec::new();
     if one.samples > 0 {
         rests.push(format!(
-            "Rests on {} samples of {} incarnations.",
-            one.samples, one.incarnations
+            "Rests on {} of {}.",
+            count(one.samples, "sample"),
+            count(one.incarnations, "incarnation"),
         ));
     }
     rests.extend(one.course.map(|course| format!("Its course is {course}.")));

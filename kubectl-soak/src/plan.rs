@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use kube::ResourceExt;
 use soak_api::{ChaosKind, Leader, SoakTest};
 use soak_operator::rehearsal::{Does, Foreseen, foresee};
-use soak_verdict::wording::seconds;
+use soak_verdict::wording::{count, seconds};
 
 use crate::wording::{COLUMNS, aligned, offset, ordinal, wrapped};
 use crate::{document, lint};
@@ -56,8 +56,7 @@ fn written(test: &SoakTest, name: &str, seed: i64, events: &[Foreseen]) -> Strin
     let window = seconds(test.spec.duration.duration().as_secs_f64());
     let count = match events.len() {
         0 => "no event".to_owned(),
-        1 => "1 event".to_owned(),
-        count => format!("{count} events"),
+        events => count(events, "event"),
     };
     let mut lines = vec![format!("{name}: {count} in {window} with seed {seed}")];
     if events.is_empty() {
@@ -77,6 +76,20 @@ fn written(test: &SoakTest, name: &str, seed: i64, events: &[Foreseen]) -> Strin
     }));
     lines.extend(aligned(&rows, 2));
     lines.push(String::new());
+    for (refrains, why) in [
+        (
+            test.spec.suspend,
+            "spec.suspend is set: nothing of this happens until it is false.",
+        ),
+        (
+            test.spec.chaos.as_ref().is_some_and(|chaos| chaos.dry_run),
+            "spec.chaos.dryRun is set: nothing of this is done, and the soak cannot pass.",
+        ),
+    ] {
+        if refrains {
+            lines.extend(wrapped(why, 2, COLUMNS));
+        }
+    }
     let remark = "AT counts from the start of the judged window. Ranks are by age, the oldest first, of the pods that \
                   are ready by then; what is given here is for all of them being ready.";
     lines.extend(wrapped(remark, 2, COLUMNS));
@@ -176,6 +189,25 @@ spec:
         let problem = schedule(&test, None).expect_err("no seed").to_string();
         assert!(problem.contains("one will be drawn"), "{problem}");
         assert!(schedule(&test, Some(3)).is_ok());
+    }
+
+    #[test]
+    fn what_keeps_the_events_from_being_done_is_said() {
+        let mut test = leaking();
+        let plan = schedule(&test, None).expect("a plan");
+        assert!(!plan.contains("nothing of this"), "{plan}");
+        test.spec.suspend = true;
+        let plan = schedule(&test, None).expect("a plan");
+        assert!(
+            plan.contains("spec.suspend is set: nothing of this happens"),
+            "{plan}"
+        );
+        test.spec.chaos.as_mut().expect("chaos").dry_run = true;
+        let plan = schedule(&test, None).expect("a plan");
+        assert!(
+            plan.contains("spec.chaos.dryRun is set: nothing of this is done"),
+            "{plan}"
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Numbers as a person reads them.
 
+use std::fmt::Display;
+
 use crate::criterion::{Measured, Signal};
 use crate::selector::Selector;
 
@@ -114,8 +116,8 @@ pub fn seconds(value: f64) -> String {
 }
 
 /// Such as `1 pod` or `3 pods`.
-pub(crate) fn count(count: usize, what: &str) -> String {
-    if count == 1 {
+pub fn count<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
+    if count == N::from(1) {
         format!("1 {what}")
     } else {
         format!("{count} {what}s")
