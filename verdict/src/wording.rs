@@ -116,7 +116,7 @@ pub fn seconds(value: f64) -> String {
 }
 
 /// Such as `1 pod` or `3 pods`.
-pub fn count<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
+pub fn count<N: Copy + Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
     if count == N::from(1) {
         format!("1 {what}")
     } else {
