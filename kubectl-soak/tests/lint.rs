@@ -124,3 +124,10 @@ fn where_there_is_nothing_to_lint_that_is_an_error() {
         assert!(ended.stderr.contains(problem), "{}", ended.stderr);
     }
 }
+
+#[test]
+fn a_query_that_prometheus_would_refuse_hides_no_plan() {
+    let path = directory("tests/lint/query-syntax.yaml");
+    let ended = run(&["plan", "-f", path.to_str().expect("UTF-8")], b"");
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+}

@@ -16,14 +16,14 @@ pub(super) struct Finding {
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Severity {
-    /// A cluster would refuse it.
+    /// A cluster, or its Prometheus, would refuse it.
     Error,
-    /// A cluster would take it, and the soak could not do what it says.
+    /// They would take it, and the soak could not do what it says.
     Warning,
 }
 
 impl Finding {
-    /// What a cluster would refuse.
+    /// What is refused.
     pub(super) fn error(
         document: &Node,
         field: impl Into<String>,
@@ -38,7 +38,7 @@ impl Finding {
         }
     }
 
-    /// What a cluster would take.
+    /// What is taken.
     pub(super) fn warning(
         document: &Node,
         field: impl Into<String>,

@@ -1,12 +1,13 @@
 //! `kubectl soak lint`: what is wrong with a SoakTest, before a cluster says so.
 //!
-//! Three parts, each of which needs that the ones before it found nothing where it looks: the schema of the CRD, its CEL
-//! rules, and what no API server can know, such as that a plan is empty.
+//! Four parts: the schema of the CRD, its CEL rules, the queries, and what no API server can know, such as that a plan is
+//! empty. Rules and rehearsal need that the ones before them found nothing where they look.
 
 mod finding;
 mod header;
 mod meaning;
 pub(crate) mod nearest;
+mod promql;
 mod rules;
 mod schema;
 
@@ -72,9 +73,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Linted> {
 pub(crate) fn refused(name: &str, documents: &[Node]) -> anyhow::Result<Vec<String>> {
     let linter = Linter::new()?;
     let tests = documents.iter().filter(|one| document::is_soak_test(one));
-    let findings = tests.flat_map(|test| linter.findings(test));
-    let errors = findings.filter(|finding| finding.severity == Severity::Error);
-    Ok(errors.map(|finding| format!("{name}:{finding}")).collect())
+    let findings = tests.flat_map(|test| {
+        let object = schema::with_defaults(&linter.schema, &header::named(test));
+        let mut findings = linter.refused(&object, test);
+        findings.sort_by_key(|finding| finding.at);
+        findings
+    });
+    Ok(findings
+        .map(|finding| format!("{name}:{finding}"))
+        .collect())
 }
 
 /// What is wrong with criteria that stand by themselves, by the schema and the rules that they have in a SoakTest; and
@@ -167,14 +174,25 @@ impl Linter {
 
     /// In the order of the file.
     fn findings(&self, test: &Node) -> Vec<Finding> {
-        let mut findings = header::check(test);
-        findings.extend(schema::check(&self.schema, test));
         let object = schema::with_defaults(&self.schema, &header::named(test));
-        findings.extend(self.rules.check(&object, test, &findings));
+        let mut findings = self.refused(&object, test);
+        let (errors, warnings): (Vec<_>, Vec<_>) = promql::check(test)
+            .into_iter()
+            .partition(|finding| finding.severity == Severity::Error);
+        findings.extend(errors);
         if findings.is_empty() {
-            findings = meaning::check(&object, test);
+            findings = warnings;
+            findings.extend(meaning::check(&object, test));
         }
         findings.sort_by_key(|finding| finding.at);
+        findings
+    }
+
+    /// What a cluster would refuse, of an object with its defaults filled in.
+    fn refused(&self, object: &Value, test: &Node) -> Vec<Finding> {
+        let mut findings = header::check(test);
+        findings.extend(schema::check(&self.schema, test));
+        findings.extend(self.rules.check(object, test, &findings));
         findings
     }
 }
