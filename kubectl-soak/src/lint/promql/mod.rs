@@ -1,6 +1,7 @@
 //! The queries of a SoakTest, read as Prometheus would read them, and without one.
 
 mod fix;
+mod labels;
 mod place;
 mod refused;
 
@@ -98,7 +99,10 @@ fn problem(query: &str, answer: Answer) -> Option<Problem> {
             let problem = "it is a text in quotes, not a query: take them away";
             Some(Problem::Error(problem.to_owned()))
         }
-        _ => None,
+        (Answer::Pods | Answer::Leader, _) => {
+            labels::without_pod(&expression).map(Problem::Warning)
+        }
+        (Answer::Counter | Answer::Values, _) => None,
     }
 }
 
@@ -154,6 +158,17 @@ mod tests {
                 );
             }
             assert_eq!(problem(query, Answer::Counter), None, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_label_pod_is_asked_for_only_where_pods_are_told_apart() {
+        for answer in [Answer::Pods, Answer::Leader] {
+            let problem = problem("sum(up)", answer);
+            assert!(matches!(problem, Some(Problem::Warning(_))), "{problem:?}");
+        }
+        for answer in [Answer::Counter, Answer::Values] {
+            assert_eq!(problem("sum(up)", answer), None);
         }
     }
 }
