@@ -3,6 +3,7 @@
 //! Four parts: the schema of the CRD, its CEL rules, the queries, and what no API server can know, such as that a plan is
 //! empty. Rules and rehearsal need that the ones before them found nothing where they look.
 
+mod culprit;
 mod finding;
 mod header;
 mod meaning;

@@ -10,6 +10,7 @@ use cel::{Context, ExecutionError, Program, Value as Cel};
 use serde_json::Value;
 use soak_verdict::quantity_value;
 
+use super::culprit;
 use super::finding::Finding;
 use crate::document::Node;
 
@@ -54,15 +55,14 @@ impl Rules {
                 Some(Ok(false)) => rule.message.to_owned(),
                 Some(Err(problem)) => problem,
             };
-            let field = named_in(&problem).filter(|field| field.starts_with(path));
-            findings.push(match field {
-                // The message begins with the field.
-                Some(field) => Finding {
-                    at: document.place_of(field),
-                    ..Finding::error(document, "", problem.clone())
-                },
-                None => Finding::error(document, path, problem),
-            });
+            let holds = |value: &Value| self.holds(rule.rule, value, None) == Some(Ok(true));
+            let mut culprits = culprit::in_list(path, value, &problem, holds);
+            culprits.extend(culprit::wrong_name(path, value, &problem));
+            if culprits.is_empty() {
+                findings.push(whole(path, problem, document));
+            }
+            let culprits = culprits.into_iter();
+            findings.extend(culprits.map(|one| Finding::error(document, one.field, one.problem)));
         });
         findings
     }
@@ -96,6 +96,18 @@ impl Rules {
             Ok(other) => Err(format!("the rule {rule} gives {other:?}")),
             Err(problem) => Err(format!("the rule {rule} cannot be worked out: {problem}")),
         })
+    }
+}
+
+/// What is told where nothing is known but what the rule is about.
+fn whole(path: &str, problem: String, document: &Node) -> Finding {
+    match named_in(&problem).filter(|field| field.starts_with(path)) {
+        // The message begins with the field.
+        Some(field) => Finding {
+            at: document.place_of(field),
+            ..Finding::error(document, "", problem.clone())
+        },
+        None => Finding::error(document, path, problem),
     }
 }
 
