@@ -6,10 +6,11 @@ use std::path::Path;
 use anyhow::{anyhow, bail};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use serde_saphyr::Spanned;
+use serde_saphyr::{DuplicateKeyPolicy, Spanned};
 use soak_api::SoakTest;
 
 use crate::file;
+use crate::repeated::{self, Repeated};
 
 /// Where something stands in a file, both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,10 +97,25 @@ pub(crate) fn is_soak_test(document: &Node) -> bool {
 
 /// The documents of a text but for those that are empty; of a List, as `kubectl get -o yaml` writes it, its items.
 pub(crate) fn documents(text: &str) -> Result<Vec<Node>, Malformed> {
-    let nodes: Vec<Node> = serde_saphyr::from_multiple(text).map_err(|error| malformed(&error))?;
+    let (documents, repeated) = documents_and_repeated(text)?;
+    match repeated.into_iter().next() {
+        None => Ok(documents),
+        Some(Repeated { at, first, field }) => Err(Malformed {
+            at,
+            problem: format!("{field} stands on line {} already", first.line),
+        }),
+    }
+}
+
+/// The same for who goes on with the first of several keys of one name; and the others.
+pub(crate) fn documents_and_repeated(text: &str) -> Result<(Vec<Node>, Vec<Repeated>), Malformed> {
+    let options = serde_saphyr::options! { duplicate_keys: DuplicateKeyPolicy::PassThrough };
+    let nodes: Result<Vec<Node>, _> = serde_saphyr::from_multiple_with_options(text, options);
+    let mut nodes = nodes.map_err(|error| malformed(&error))?;
+    let repeated = nodes.iter_mut().flat_map(repeated::taken_from).collect();
     let empty = |node: &Node| matches!(node.content, Content::Scalar(Value::Null));
     let nodes = nodes.into_iter().filter(|node| !empty(node));
-    Ok(nodes.flat_map(items).collect())
+    Ok((nodes.flat_map(items).collect(), repeated))
 }
 
 fn items(document: Node) -> Vec<Node> {
@@ -118,11 +134,6 @@ fn malformed(error: &serde_saphyr::Error) -> Malformed {
     let problem = error.without_snippet().to_string();
     let problem = problem.lines().next().unwrap_or_default();
     let problem = problem.trim_start_matches("error: ");
-    // What a programmer could do about it is of no use here.
-    let problem = problem
-        .split(", set DuplicateKeyPolicy")
-        .next()
-        .unwrap_or_default();
     // The place is told beside it.
     let problem = problem
         .rsplit_once(" at line ")
@@ -334,7 +345,7 @@ metadata: {name: ~, labels: {on: true, port: 8080}}
     fn what_is_no_yaml_says_where_it_stops_being_it() {
         for (text, line, problem) in [
             ("a: 1\nb: [1, 2\nc: 3\n", 3, ""),
-            ("a: 1\nb: 2\na: 3\n", 3, "duplicate"),
+            ("a: 1\nb: 2\na: 3\n", 3, "a stands on line 1 already"),
             ("a:\n\t- b\n", 2, "tab"),
         ] {
             let error = documents(text).expect_err(text);

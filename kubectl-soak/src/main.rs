@@ -20,6 +20,7 @@ mod lint;
 mod list;
 mod plan;
 mod refused;
+mod repeated;
 mod report;
 mod run;
 mod table;

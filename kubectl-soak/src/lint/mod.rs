@@ -22,6 +22,7 @@ use soak_api::SoakTest;
 use self::finding::{Finding, Severity};
 use self::rules::Rules;
 use crate::document::{self, Content, Node, Place};
+use crate::repeated::Repeated;
 
 /// Find what is wrong with SoakTests, without a cluster
 #[derive(Debug, clap::Args)]
@@ -134,20 +135,22 @@ impl Linter {
         let file = document::read(path)?;
         let mut findings = Vec::new();
         let mut count = 0;
-        match document::documents(&file.text) {
+        match document::documents_and_repeated(&file.text) {
             Err(malformed) => findings.push(Finding {
                 at: malformed.at,
                 severity: Severity::Error,
                 field: String::new(),
                 problem: format!("not YAML: {}", malformed.problem),
             }),
-            Ok(documents) => {
+            Ok((documents, repeated)) => {
+                findings.extend(repeated.into_iter().map(again));
                 let tests: Vec<&Node> = documents
                     .iter()
                     .filter(|one| header::is_ours(one))
                     .collect();
                 count = tests.len();
                 findings.extend(tests.into_iter().flat_map(|test| self.findings(test)));
+                findings.sort_by_key(|finding| finding.at);
             }
         }
         let name = &file.name;
@@ -195,6 +198,20 @@ impl Linter {
         findings.extend(schema::check(&self.schema, test));
         findings.extend(self.rules.check(object, test, &findings));
         findings
+    }
+}
+
+/// A key that an object has twice. Which of the two was meant nobody knows, and kubectl takes neither.
+fn again(repeated: Repeated) -> Finding {
+    let Repeated { at, first, field } = repeated;
+    Finding {
+        at,
+        severity: Severity::Error,
+        field,
+        problem: format!(
+            "it stands on line {} already: take one of the two out",
+            first.line
+        ),
     }
 }
 
