@@ -2,6 +2,7 @@
 
 mod partition;
 mod rebalance;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use prometheus_client::registry::Registry;
 pub(crate) use partition::ACK_WAIT;
 
 use rebalance::Rebalance;
+use turns::Turns;
 
 use crate::leak::{Event, Site};
 use crate::nats::Nats;
@@ -90,6 +92,7 @@ struct Shared {
     metrics: Metrics,
     delay: Delay,
     instance: String,
+    turns: Turns,
 }
 
 /// The pull loops of a worker.
@@ -118,6 +121,7 @@ impl Consumers {
             metrics,
             delay,
             instance,
+            turns: Turns::default(),
         });
         Self {
             shared,

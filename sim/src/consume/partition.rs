@@ -74,12 +74,16 @@ async fn bound(
     rebalance: &mut Option<Rebalance>,
     stop: &CancellationToken,
 ) -> Result<(), ConsumeError> {
+    let Some(turn) = shared.turns.take(stop).await else {
+        return Ok(());
+    };
     let consumer = shared
         .nats
         .create_consumer(names::stream_of(partition), durable(partition))
         .await?;
     let mut pen = Pen::open(&shared.nats.ledger, partition, writer(&shared.instance)).await?;
     let mut pull = Pull::open(&shared.nats, consumer, pull_size(shared.delay)).await?;
+    drop(turn);
     debug!(partition, "bound");
     drop(rebalance.take());
     let result = run(shared, &mut pull, &mut pen, stop).await;
