@@ -36,6 +36,11 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// The server's process: another after every restart.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills the server.
     pub fn kill(&mut self) {
         self.child.kill().expect("the server is ours");
@@ -120,9 +125,19 @@ pub fn free_addr() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
+/// A port that nobody uses, and that no other call has returned: below those that Linux hands out
+/// by itself, or a connection of ours might have it before its owner does.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port");
-    listener.local_addr().expect("bound").port()
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let of_this_process = std::process::id().wrapping_mul(997);
+    loop {
+        let call = CALLS.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + of_this_process.wrapping_add(call) % 20_000;
+        let port = u16::try_from(port).expect("below 30 000");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// How long to wait for a condition that is sure to come: far longer than it takes on a machine that
