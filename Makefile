@@ -121,6 +121,11 @@ sim-hour: ## The whole simulation in one process for an hour: its tasks are back
 	@hack/tools nats-server >/dev/null
 	@cargo test --locked --package soak-sim --test lifecycle -- --ignored --nocapture an_hour
 
+.PHONY: sim-design-size
+sim-design-size: ## 1500 partitions, 100 workers, 10 producers in one process: crashes are taken over, nothing is lost (a minute)
+	@hack/tools nats-server >/dev/null
+	@cargo test --locked --package soak-sim --test design_size -- --ignored --nocapture
+
 ##@ The cluster
 
 .PHONY: cluster-up

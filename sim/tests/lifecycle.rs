@@ -2,119 +2,45 @@
 
 #[path = "support/pods.rs"]
 mod pods;
+#[path = "support/simulation.rs"]
+mod simulation;
 mod support;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pods::{Pod, producer, shares, worker};
+use pods::{Pod, producer, worker};
+use simulation::{Simulation, Size, tasks_come_back_to};
 use soak_sim::assignment::{Assignment, Shares, Strategy};
 use soak_sim::weights::{Distribution, Weights};
 use support::{NatsServer, PATIENCE, eventually, is_ready, metric};
 use tokio::runtime::Handle;
 
-const PARTITIONS: u32 = 24;
-const WORKERS: u32 = 3;
-const PRODUCERS: u32 = 2;
-/// One a partition where there are this few.
-const STREAMS: u32 = PARTITIONS;
-/// Alive in a simulation at work: per worker claim, election, assignment, http; per producer
-/// claim, control, assignment, http; four in the auditor and one a stream; one a partition in
-/// each role.
-const TASKS: u64 = (WORKERS * 4 + PRODUCERS * 4 + 4 + STREAMS + 2 * PARTITIONS) as u64;
+const SMALL: Size = Size {
+    partitions: 24,
+    workers: 3,
+    producers: 2,
+    message_rate: 10.0,
+    patience: PATIENCE,
+};
 /// How long the simulation runs before it is held to its base.
 const SHORT: Duration = Duration::from_secs(30);
 const HOUR: Duration = Duration::from_secs(3600);
-
-struct Simulation {
-    nats: NatsServer,
-    workers: Vec<Pod>,
-    others: Vec<Pod>,
-}
-
-impl Simulation {
-    fn start(nats: NatsServer) -> Self {
-        let mut others = vec![Pod::auditor(&nats, PARTITIONS)];
-        for n in 0..PRODUCERS {
-            let (name, weights) = (format!("producer-{n}"), shares(PARTITIONS).weights);
-            others.push(Pod::producer(producer(
-                &nats, &name, weights, PRODUCERS, 10.0,
-            )));
-        }
-        let workers = (0..WORKERS).map(|n| Self::worker(&nats, n)).collect();
-        Self {
-            nats,
-            workers,
-            others,
-        }
-    }
-
-    fn worker(nats: &NatsServer, n: u32) -> Pod {
-        let mut config = worker(nats, &format!("worker-{n}"), shares(PARTITIONS), WORKERS);
-        config.delay.max = Duration::from_millis(2);
-        Pod::worker(config)
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Pod> {
-        self.workers.iter().chain(&self.others)
-    }
-
-    fn sum(&self, name: &str) -> u64 {
-        self.all().filter_map(|pod| metric(pod.addr, name)).sum()
-    }
-
-    /// Waits until everything is ready and at work: every partition owned, and exactly the tasks
-    /// alive that this takes. A pod is ready before the last of its partitions is taken up, so
-    /// the tasks are a part of the condition; one too many, left behind, never goes away again.
-    async fn works(&self) {
-        eventually(
-            "everybody is ready, every partition owned, and no task missing or left over",
-            PATIENCE,
-            || async {
-                self.all().all(|pod| is_ready(pod.addr))
-                    && self.sum("soak_sim_partitions_owned") == u64::from(PARTITIONS)
-                    && self.sum("soak_sim_tasks_alive") == TASKS
-            },
-        )
-        .await;
-    }
-
-    /// Waits until so many more messages are acknowledged.
-    async fn acknowledges(&self, more: u64) {
-        let acked = || self.sum("soak_sim_messages_acked_total");
-        let enough = acked() + more;
-        eventually("work goes on", PATIENCE, || async { acked() > enough }).await;
-    }
-
-    async fn end(self) -> NatsServer {
-        for pod in self.workers.into_iter().chain(self.others) {
-            pod.stop().await;
-        }
-        self.nats
-    }
-}
-
-async fn tasks_come_back_to(base: usize) {
-    eventually("tasks come back to base", PATIENCE, || async {
-        Handle::current().metrics().num_alive_tasks() <= base + 5
-    })
-    .await;
-}
 
 async fn comes_back_to_base(run_for: Duration) {
     let base = Handle::current().metrics().num_alive_tasks();
     let mut nats = NatsServer::start();
     for _ in 0..2 {
-        let mut simulation = Simulation::start(nats);
+        let mut simulation = Simulation::start(SMALL, nats);
         simulation.works().await;
 
         // It does not matter here what happens meanwhile, only that much of it does.
         tokio::time::sleep(run_for / 2).await;
         let steady = simulation.sum("soak_sim_tasks_alive");
-        assert_eq!(steady, TASKS, "steady tasks do not move");
+        assert_eq!(steady, SMALL.tasks(), "steady tasks do not move");
 
         simulation.nats.crash_and_restart();
-        simulation.acknowledges(u64::from(PARTITIONS)).await;
+        simulation.acknowledges(u64::from(SMALL.partitions)).await;
         simulation.works().await;
         nats = simulation.end().await;
         tasks_come_back_to(base).await;
@@ -135,13 +61,11 @@ async fn the_whole_simulation_comes_back_to_base_after_an_hour() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_of_restarts_comes_back_to_base() {
     let base = Handle::current().metrics().num_alive_tasks();
-    let mut simulation = Simulation::start(NatsServer::start());
+    let mut simulation = Simulation::start(SMALL, NatsServer::start());
     simulation.works().await;
     for restart in 0..12 {
         // At once, whatever it was doing: starting, taking over, or at work.
-        let n = restart % WORKERS;
-        let replacement = Simulation::worker(&simulation.nats, n);
-        let worker = std::mem::replace(&mut simulation.workers[n as usize], replacement);
+        let worker = simulation.replace_worker(restart % SMALL.workers);
         if restart.is_multiple_of(2) {
             worker.stop().await;
         } else {
@@ -149,7 +73,7 @@ async fn a_storm_of_restarts_comes_back_to_base() {
         }
     }
     simulation.works().await;
-    simulation.acknowledges(u64::from(PARTITIONS)).await;
+    simulation.acknowledges(u64::from(SMALL.partitions)).await;
     simulation.end().await;
     tasks_come_back_to(base).await;
 }
@@ -159,7 +83,7 @@ async fn a_process_that_is_stopped_before_it_has_found_nats_ends() {
     let base = Handle::current().metrics().num_alive_tasks();
     let mut nats = NatsServer::start();
     nats.kill();
-    let simulation = Simulation::start(nats);
+    let simulation = Simulation::start(SMALL, nats);
     eventually("all of them serve", PATIENCE, || async {
         let http = simulation
             .all()

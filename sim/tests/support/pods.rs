@@ -50,6 +50,11 @@ impl Pod {
         }
     }
 
+    /// Whether it has not ended by itself.
+    pub fn runs(&self) -> bool {
+        !self.running.is_finished()
+    }
+
     /// Tells it to end, and waits until it has.
     pub async fn stop(self) {
         self.stop.cancel();
