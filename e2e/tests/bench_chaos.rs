@@ -22,7 +22,6 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use soak_api::{EVENT, Phase, SOAK_TEST, SoakTest};
 use soak_e2e::{JournalEvent, Namespace, Soak, client, kubectl, quantile, say, small, span};
-use tokio::task::JoinHandle;
 
 const KILLS: usize = 30;
 const SOAKS: usize = 15;
@@ -219,45 +218,61 @@ async fn requests() -> BTreeMap<&'static str, f64> {
     ])
 }
 
-/// How long the API server takes to answer a write meanwhile, which an event written down ahead of its instant does not wait
-/// for. In milliseconds, one write after the other until told to stop.
-fn bare_writes(namespace: &Namespace) -> (Arc<AtomicBool>, JoinHandle<Vec<f64>>) {
-    let maps: Api<ConfigMap> = namespace.api();
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = stop.clone();
-    let writes = tokio::spawn(async move {
-        let mut map = ConfigMap::default();
-        map.metadata.name = Some("bare".to_owned());
-        maps.create(&PostParams::default(), &map).await.unwrap();
-        let mut took = Vec::new();
-        while !stopped.load(Ordering::Relaxed) {
-            let patch = json!({"data": {"count": took.len().to_string()}});
-            let begun = Timestamp::now();
-            maps.patch("bare", &PatchParams::default(), &Patch::Merge(&patch))
-                .await
-                .unwrap();
-            took.push(millis(Timestamp::now().duration_since(begun)));
-            // Its pace, and not a condition: so many writes are no load of their own.
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        took
-    });
-    (stop, writes)
+/// What the machine allowed meanwhile, with no operator in between, in milliseconds.
+struct Meanwhile {
+    writes: Vec<f64>,
+    timer: Vec<f64>,
 }
 
-/// How late a timer of our own is meanwhile, three times a second, in milliseconds: what the machine allows. Until told to
-/// stop.
-fn bare_timer(stop: &Arc<AtomicBool>) -> JoinHandle<Vec<f64>> {
-    let stopped = stop.clone();
-    tokio::spawn(async move {
-        let (mut at, mut late) = (tokio::time::Instant::now(), Vec::new());
-        while !stopped.load(Ordering::Relaxed) {
-            at += Duration::from_millis(333);
-            tokio::time::sleep_until(at).await;
-            late.push(at.elapsed().as_secs_f64() * 1_000.0);
+impl Meanwhile {
+    /// Measured until `over`.
+    async fn of(namespace: &Namespace, over: impl Future<Output = ()>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let writes = tokio::spawn(bare_writes(namespace.api(), stop.clone()));
+        let timer = tokio::spawn(bare_timer(stop.clone()));
+        over.await;
+        stop.store(true, Ordering::Relaxed);
+        Self {
+            writes: writes.await.unwrap(),
+            timer: timer.await.unwrap(),
         }
-        late
-    })
+    }
+
+    fn tell(&self) {
+        told("a bare write meanwhile", &self.writes);
+        told("a bare timer meanwhile, later than set", &self.timer);
+    }
+}
+
+/// How long the API server takes to answer a write, which an event written down ahead of its instant does not wait for. In
+/// milliseconds, one write after the other until told to stop.
+async fn bare_writes(maps: Api<ConfigMap>, stop: Arc<AtomicBool>) -> Vec<f64> {
+    let mut map = ConfigMap::default();
+    map.metadata.name = Some("bare".to_owned());
+    maps.create(&PostParams::default(), &map).await.unwrap();
+    let mut took = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let patch = json!({"data": {"count": took.len().to_string()}});
+        let begun = Timestamp::now();
+        maps.patch("bare", &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .unwrap();
+        took.push(millis(Timestamp::now().duration_since(begun)));
+        // Its pace, and not a condition: so many writes are no load of their own.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    took
+}
+
+/// How late a timer is, three times a second until told to stop, in milliseconds.
+async fn bare_timer(stop: Arc<AtomicBool>) -> Vec<f64> {
+    let (mut at, mut late) = (tokio::time::Instant::now(), Vec::new());
+    while !stop.load(Ordering::Relaxed) {
+        at += Duration::from_millis(333);
+        tokio::time::sleep_until(at).await;
+        late.push(at.elapsed().as_secs_f64() * 1_000.0);
+    }
+    late
 }
 
 /// When each event of a soak was written down, by its place in the plan, as far as a watch tells.
@@ -280,12 +295,8 @@ async fn fifteen_soaks_at_once_keep_their_plans() {
     let soaks = fifteen(&namespace, &pod_kill()).await;
     let decided: Vec<_> = soaks.iter().map(decisions).collect();
     let before = requests().await;
-    let (stop, writes) = bare_writes(&namespace);
-    let timer = bare_timer(&stop);
-    window_is_over(&soaks).await;
+    let meanwhile = Meanwhile::of(&namespace, window_is_over(&soaks)).await;
     let after = requests().await;
-    stop.store(true, Ordering::Relaxed);
-    let (writes, timer) = (writes.await.unwrap(), timer.await.unwrap());
     let (mut planned, mut late, mut results) = (0, Vec::new(), BTreeMap::new());
     // Where nobody was there to be hit until the instant itself, the event waits for its own write, which tells what it did.
     let (mut ahead, mut at_once) = (Vec::new(), Vec::new());
@@ -316,8 +327,7 @@ async fn fifteen_soaks_at_once_keep_their_plans() {
     late.sort_by(f64::total_cmp);
     let worst = &late[late.len().saturating_sub(8)..];
     say(&format!("the latest: {worst:.0?} ms"));
-    told("a bare write meanwhile", &writes);
-    told("a bare timer meanwhile, later than set", &timer);
+    meanwhile.tell();
     let kills = after["deletions"] - before["deletions"];
     for (what, count) in after {
         let each = (count - before[what]) / kills;
@@ -355,11 +365,7 @@ async fn fifteen_soaks_at_once_keep_their_plans_where_no_pod_has_to_start() {
     let seen = policies(&namespace);
     let cut_off = json!({"networkPartition": {"component": "worker", "for": "1s"}});
     let soaks = fifteen(&namespace, &cut_off).await;
-    let (stop, writes) = bare_writes(&namespace);
-    let timer = bare_timer(&stop);
-    window_is_over(&soaks).await;
-    stop.store(true, Ordering::Relaxed);
-    let (writes, timer) = (writes.await.unwrap(), timer.await.unwrap());
+    let meanwhile = Meanwhile::of(&namespace, window_is_over(&soaks)).await;
     let (mut planned, mut late, mut results) = (0, Vec::new(), BTreeMap::new());
     for soak in &soaks {
         let status = soak.ends().await;
@@ -380,6 +386,5 @@ async fn fifteen_soaks_at_once_keep_their_plans_where_no_pod_has_to_start() {
     late.sort_by(f64::total_cmp);
     let worst = &late[late.len().saturating_sub(8)..];
     say(&format!("the latest: {worst:.0?} ms"));
-    told("a bare write meanwhile", &writes);
-    told("a bare timer meanwhile, later than set", &timer);
+    meanwhile.tell();
 }

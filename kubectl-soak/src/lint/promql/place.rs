@@ -5,7 +5,8 @@
 
 use promql_parser::parser;
 
-use super::refused::NO_SENSE;
+/// What the parser says of a sequence of words that makes no sense.
+pub(super) const NO_SENSE: &str = "invalid promql query";
 
 /// The place as people count, and what stands there.
 pub(super) fn shown(query: &str, at: usize) -> String {

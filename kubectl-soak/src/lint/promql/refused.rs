@@ -9,7 +9,9 @@ use promql_parser::parser::{self, Expr};
 use regex::Regex;
 
 use super::fix::{AGGREGATIONS, FUNCTIONS, fix};
-use super::place::{last_word, left_open, longest_that_can_go_on, one_line, only, place, shown};
+use super::place::{
+    NO_SENSE, last_word, left_open, longest_that_can_go_on, one_line, only, place, shown,
+};
 use crate::lint::nearest::nearest;
 
 /// Why a query has no meaning here.
@@ -86,9 +88,6 @@ fn unknown_function(problem: &str) -> Option<&str> {
     let name = problem.strip_prefix("unknown function with name '")?;
     name.strip_suffix('\'')
 }
-
-/// What the parser says of a sequence of words that makes no sense.
-pub(super) const NO_SENSE: &str = "invalid promql query";
 
 fn wrong(query: &str, problem: &str) -> String {
     if problem == NO_SENSE {
