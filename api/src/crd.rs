@@ -68,7 +68,10 @@ mod tests {
         for (field, default) in [
             ("to recover and to drain, before it is judged", "120s"),
             ("than this percentage of those planned", "50"),
-            ("What becomes of the workload", "Delete"),
+            (
+                "one that was there before is always left as it is",
+                "Delete",
+            ),
             ("projected", "86400s"),
         ] {
             let told = format!("{field}. Default: {default}.");

@@ -63,5 +63,6 @@ pub use status::{
     Recovering, SoakOutcome, SoakTestStatus, Unmeasured, breach,
 };
 pub use workload::{
-    Assignment, Distribution, Leak, LeakMode, Producers, Simulation, Weights, Workers, Workload,
+    Assignment, Distribution, Existing, ExistingDeployment, Leak, LeakMode, Producers, Simulation,
+    Weights, Workers, Workload, WorkloadKind,
 };

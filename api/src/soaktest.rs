@@ -5,9 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use soak_verdict::{Criterion, Span};
 
+use crate::chaos::{IS_OF_EXISTING, IS_OF_SIMULATION};
 use crate::{Chaos, SoakTestStatus, Workload};
 
-/// Deploys a workload, keeps restarting its pods on a reproducible schedule, and says with evidence whether it leaked,
+/// Deploys a workload, or takes one that is there, keeps restarting its pods on a reproducible schedule, and says with evidence whether it leaked,
 /// slowed down or lost work meanwhile.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
@@ -21,7 +22,7 @@ use crate::{Chaos, SoakTestStatus, Workload};
     namespaced,
     status = "SoakTestStatus",
     derive = "PartialEq",
-    doc = "Deploys a workload, keeps restarting its pods on a reproducible schedule, and says with evidence whether it leaked, slowed down or lost work meanwhile.",
+    doc = "Deploys a workload, or takes one that is there, keeps restarting its pods on a reproducible schedule, and says with evidence whether it leaked, slowed down or lost work meanwhile.",
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase", description = "What the machinery is doing"),
     printcolumn(name = "Outcome", type_ = "string", json_path = ".status.outcome", description = "What the subject came to"),
     printcolumn(name = "Progress", type_ = "string", json_path = ".status.progress", description = "Time gone of warm-up, duration and settle"),
@@ -55,6 +56,18 @@ use crate::{Chaos, SoakTestStatus, Workload};
         .message("spec.criteria: health and evidence are always judged: give the criterion another name"),
     validation = Rule::new("has(self.chaos) || !self.criteria.exists(c, has(c.recovery))")
         .message("spec.criteria: recovery measures how the workload recovers from chaos: set spec.chaos, or leave recovery out")
+)]
+#[x_kube(
+    validation = Rule::new(format!("!has(self.workload.simulation) || !has(self.chaos) || self.chaos.events.all(e, {IS_OF_SIMULATION})"))
+        .message("spec.chaos.events: component must be worker or producer, the components of the simulation"),
+    validation = Rule::new(format!("!has(self.workload.existing) || !has(self.chaos) || self.chaos.events.all(e, {IS_OF_EXISTING})"))
+        .message("spec.chaos.events: component must be the name of one of spec.workload.existing.deployments"),
+    validation = Rule::new("!has(self.workload.existing) || !has(self.chaos) || self.chaos.events.all(e, !has(e.scale) && !has(e.rollout))")
+        .message("spec.chaos.events: scale and rollout would change a Deployment that is not the soak's own: leave them out where spec.workload.existing is set"),
+    validation = Rule::new("!has(self.workload.existing) || !has(self.chaos) || self.chaos.events.all(e, !has(e.leaderKill) || !has(e.leaderKill.leader.query) || e.leaderKill.leader.query != 'soak_sim_leader')")
+        .message("spec.chaos.events: leaderKill.leader is known by a metric of the simulation where left out: set its lease, label or query"),
+    validation = Rule::new("!has(self.workload.existing) || self.criteria.all(c, [has(c.growth) && has(c.growth.signal) && c.growth.signal == 'Tasks', has(c.trend) && has(c.trend.signal) && c.trend.signal == 'Tasks', has(c.delta) && has(c.delta.signal) && c.delta.signal == 'Tasks'].all(tasks, !tasks))")
+        .message("spec.criteria: signal Tasks is a metric of the simulation: set query to one of your own, such as go_goroutines or jvm_threads_live_threads")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct SoakTestSpec {
@@ -126,7 +139,7 @@ pub struct Prometheus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Cleanup {
-    /// What becomes of the workload.
+    /// What becomes of the workload that the soak has deployed; one that was there before is always left as it is.
     #[serde(default)]
     pub workload: WorkloadCleanup,
 }

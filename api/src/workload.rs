@@ -16,12 +16,69 @@ macro_rules! paced {
     };
 }
 
-/// What is soaked: exactly one kind.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// What is soaked. Exactly one kind is set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(
+    validation = Rule::new("has(self.simulation) != has(self.existing)")
+        .message("set exactly one of simulation, existing")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Workload {
     /// The built-in workload: producers and workers of a partitioned work system on NATS JetStream.
-    pub simulation: Simulation,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulation: Option<Simulation>,
+    /// Deployments in the SoakTest's namespace that are there before it and stay after it. None of them is ever changed: what
+    /// is hit are their pods, and only those that agree to it by two labels of their pod template:
+    /// `soak-operator.io/soaktest` with the SoakTest's name and `soak-operator.io/component` with the Deployment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existing: Option<Existing>,
+}
+
+/// A workload whose kind is known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum WorkloadKind<'a> {
+    /// The built-in workload.
+    Simulation(&'a Simulation),
+    /// What is there already.
+    Existing(&'a Existing),
+}
+
+impl Workload {
+    /// The one kind that is set; `None` where none or both are, which admission refuses.
+    pub fn kind(&self) -> Option<WorkloadKind<'_>> {
+        match (&self.simulation, &self.existing) {
+            (Some(simulation), None) => Some(WorkloadKind::Simulation(simulation)),
+            (None, Some(existing)) => Some(WorkloadKind::Existing(existing)),
+            _ => None,
+        }
+    }
+}
+
+/// Deployments that are there before the SoakTest and stay after it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Existing {
+    /// Which. Each is a component of its own name.
+    #[schemars(length(min = 1, max = 16))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub deployments: Vec<ExistingDeployment>,
+    /// How long work goes on moving between pods once all are ready again after an event: levels of that time are not
+    /// compared.
+    #[serde(default = "half_a_minute")]
+    pub cooldown: Span,
+}
+
+/// A Deployment that is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExistingDeployment {
+    /// Its name, by which events and results call the component.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("use the name of a Deployment, of at most 63 lower case letters, digits and dashes"))]
+    pub name: String,
+    /// How many pods it has. The soak waits for just as many before it begins.
+    #[schemars(range(min = 1, max = 500))]
+    pub replicas: u32,
 }
 
 /// Producers publish numbered messages to partitions, workers own partitions and take over from each other, and a
@@ -198,6 +255,10 @@ display_as_written!(LeakMode, Distribution, Assignment);
 
 fn one() -> f64 {
     1.0
+}
+
+fn half_a_minute() -> Span {
+    Span::from_seconds(30)
 }
 
 fn some_milliseconds() -> SpanRange {

@@ -33,7 +33,7 @@ pub use plugin::{Ended, Plugin};
 pub use pod_log::{PodLog, PodRecord};
 pub use prometheus::{Series, query};
 pub use quantile::quantile;
-pub use soak::{Soak, came_to, criterion, small, span, worker_kills};
+pub use soak::{Soak, came_to, criterion, simulation, small, span, worker_kills};
 pub use wait::{Probe, say, wait_until};
 pub use yaml::{documents, prometheus_image, soak_test};
 

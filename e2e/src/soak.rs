@@ -14,8 +14,8 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use soak_api::{
-    COMPONENT, Chaos, CriterionResult, EVIDENCE_KEY, Evidence, Phase, SOAK_TEST, SoakOutcome,
-    SoakTest, SoakTestStatus, Span, SpanRange,
+    COMPONENT, Chaos, CriterionResult, EVIDENCE_KEY, Evidence, Phase, SOAK_TEST, Simulation,
+    SoakOutcome, SoakTest, SoakTestSpec, SoakTestStatus, Span, SpanRange,
 };
 
 use crate::wait::Waiting;
@@ -319,6 +319,16 @@ pub fn small(name: &str) -> SoakTest {
         },
     });
     serde_json::from_value(test).expect("a SoakTest")
+}
+
+/// The simulation that a spec has, to be changed.
+///
+/// # Panics
+///
+/// Where it has none.
+pub fn simulation(spec: &mut SoakTestSpec) -> &mut Simulation {
+    let simulation = spec.workload.simulation.as_mut();
+    simulation.expect("a simulation")
 }
 
 /// The chaos of the examples' twins, kills of workers, with another pace: the shortest and the longest pause and how long

@@ -21,7 +21,9 @@ use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use soak_api::{EVENT, Phase, SOAK_TEST, SoakTest};
-use soak_e2e::{JournalEvent, Namespace, Soak, client, kubectl, quantile, say, small, span};
+use soak_e2e::{
+    JournalEvent, Namespace, Soak, client, kubectl, quantile, say, simulation, small, span,
+};
 
 const KILLS: usize = 30;
 const SOAKS: usize = 15;
@@ -30,13 +32,13 @@ const SOAKS: usize = 15;
 fn quiet(name: &str, workers: u32, seconds: u64) -> SoakTest {
     let mut test = small(name);
     let spec = &mut test.spec;
-    spec.workload.simulation.workers.replicas = workers;
+    simulation(spec).workers.replicas = workers;
     spec.duration = span(seconds);
     spec.deadline = Some(span(seconds + 400));
     // What the workloads do is not what is measured: as little of it as they can do.
     spec.metrics.step = span(4);
-    spec.workload.simulation.partitions = 2;
-    spec.workload.simulation.message_rate = 0.1;
+    simulation(spec).partitions = 2;
+    simulation(spec).message_rate = 0.1;
     test
 }
 

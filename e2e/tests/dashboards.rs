@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use soak_e2e::{
-    Namespace, Operator, Probe, Soak, client, query, repository, small, span, wait_until,
-    worker_kills,
+    Namespace, Operator, Probe, Soak, client, query, repository, simulation, small, span,
+    wait_until, worker_kills,
 };
 
 /// A query of a dashboard or an alert, and where it is from.
@@ -96,7 +96,7 @@ async fn every_query_finds_something_while_a_soak_runs_and_no_alert_fires() {
     let operator = Operator::find(&client).await;
     let namespace = Namespace::new(&client, "dashboards").await;
     let mut test = small("shown");
-    test.spec.workload.simulation.workers.replicas = 2;
+    simulation(&mut test.spec).workers.replicas = 2;
     test.spec.duration = span(240);
     test.spec.deadline = Some(span(420));
     test.spec.chaos = Some(worker_kills(12, 15, 1));

@@ -15,7 +15,7 @@ use serde_json::json;
 use soak_api::verdict::Outcome;
 use soak_api::{EventResult, Phase, Prometheus, SoakOutcome, SoakTest};
 use soak_e2e::{
-    Namespace, Probe, came_to, client, criterion, small, span, wait_until, worker_kills,
+    Namespace, Probe, came_to, client, criterion, simulation, small, span, wait_until, worker_kills,
 };
 
 const REACHED: Duration = Duration::from_secs(120);
@@ -23,14 +23,14 @@ const REACHED: Duration = Duration::from_secs(120);
 /// As small as it gets, and over within half a minute of being ready.
 fn tiny(name: &str) -> SoakTest {
     let mut test = small(name);
-    test.spec.workload.simulation.workers.replicas = 1;
+    simulation(&mut test.spec).workers.replicas = 1;
     test
 }
 
 /// A small soak with a kill every five seconds or so.
 fn restless(name: &str) -> SoakTest {
     let mut test = small(name);
-    test.spec.workload.simulation.workers.replicas = 3;
+    simulation(&mut test.spec).workers.replicas = 3;
     test.spec.chaos = Some(worker_kills(8, 10, 1));
     test.spec.duration = span(60);
     test

@@ -20,7 +20,7 @@ use soak_api::{
 };
 use soak_e2e::{
     Namespace, PodLog, Probe, Soak, came_to, client, criterion, kubectl, kubectl_with_input, say,
-    small, span, wait_until,
+    simulation, small, span, wait_until,
 };
 
 const DEPLOYED: Duration = Duration::from_secs(90);
@@ -28,7 +28,7 @@ const DEPLOYED: Duration = Duration::from_secs(90);
 /// A soak of three workers with these events, each at an instant of its own.
 fn eventful(name: &str, seconds: u64, events: &Value) -> SoakTest {
     let mut test = small(name);
-    test.spec.workload.simulation.workers.replicas = 3;
+    simulation(&mut test.spec).workers.replicas = 3;
     test.spec.warm_up = span(10);
     test.spec.duration = span(seconds);
     test.spec.settle = span(15);

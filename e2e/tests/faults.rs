@@ -17,7 +17,7 @@ use soak_api::verdict::Outcome;
 use soak_api::{Criterion, HealthBreach, Phase, Prometheus, SoakOutcome, SoakTestStatus};
 use soak_e2e::{
     Namespace, Nodes, Probe, Soak, came_to, client, criterion, kubectl, kubectl_with_input,
-    prometheus_image, say, small, span, wait_until,
+    prometheus_image, say, simulation, small, span, wait_until,
 };
 
 const DEPLOYED: Duration = Duration::from_secs(90);
@@ -168,7 +168,7 @@ async fn an_image_that_does_not_exist_is_an_error_at_the_deadline_that_names_it(
     let namespace = Namespace::new(&client().await, "no-image").await;
     let image = "soak-operator.invalid/no-such-worker:0";
     let mut test = small("no-image");
-    test.spec.workload.simulation.workers.image = Some(image.to_owned());
+    simulation(&mut test.spec).workers.image = Some(image.to_owned());
     test.spec.deadline = Some(span(45));
     let soak = namespace.soak(&test).await;
     let status = soak.ends().await;

@@ -13,7 +13,7 @@ use futures::future::join_all;
 use serde_json::json;
 use soak_api::verdict::Outcome;
 use soak_api::{Criterion, CriterionResult, LeakMode, SoakOutcome, SoakTest, SoakTestStatus};
-use soak_e2e::{Namespace, Soak, client, criterion, say, soak_test, span};
+use soak_e2e::{Namespace, Soak, client, criterion, say, simulation, soak_test, span};
 
 /// How many soaks of ten pods run at once.
 const AT_ONCE: usize = 4;
@@ -87,7 +87,7 @@ fn soak_of(case: &Case) -> SoakTest {
         Some(every) => json!({"mode": case.mode, "every": format!("{every}ms")}),
         None => json!({"mode": case.mode}),
     };
-    spec.workload.simulation.leak = serde_json::from_value(leak).expect("a leak");
+    simulation(spec).leak = serde_json::from_value(leak).expect("a leak");
     let of_nats = json!({"name": "consumer-growth", "growth": {"query": "soak_sim_jetstream_consumers", "maxPercent": 5}});
     let of_nats: Criterion = serde_json::from_value(of_nats).expect("a criterion");
     spec.criteria.push(of_nats);

@@ -12,8 +12,8 @@ use std::time::Duration;
 use soak_api::verdict::Outcome;
 use soak_api::{Criterion, Phase, SoakOutcome, SoakTest, SoakTestStatus, SpanRange};
 use soak_e2e::{
-    JournalEvent, Namespace, PodLog, Soak, came_to, client, criterion, small, soak_test, span,
-    worker_kills,
+    JournalEvent, Namespace, PodLog, Soak, came_to, client, criterion, simulation, small,
+    soak_test, span, worker_kills,
 };
 
 /// One of the twins of `examples/`, with less time for everything but what is judged.
@@ -35,7 +35,7 @@ fn twin(name: &str) -> SoakTest {
 /// A small soak in which a worker is killed every few seconds.
 fn restless(name: &str) -> SoakTest {
     let mut test = small(name);
-    test.spec.workload.simulation.workers.replicas = 3;
+    simulation(&mut test.spec).workers.replicas = 3;
     test.spec.warm_up = span(10);
     test.spec.duration = span(90);
     test.spec.settle = span(15);

@@ -21,7 +21,7 @@ use soak_api::verdict::Outcome;
 use soak_api::{Phase, SoakOutcome, SoakTest, SoakTestStatus};
 use soak_e2e::{
     JournalEvent, Namespace, Nodes, Operator, PodLog, PodRecord, came_to, client, criterion, say,
-    small, span, worker_kills,
+    simulation, small, span, worker_kills,
 };
 
 /// Something that the operator wrote down.
@@ -76,7 +76,7 @@ fn wanted(transition: Transition) -> bool {
 fn test() -> SoakTest {
     let mut test = small("unshaken");
     let spec = &mut test.spec;
-    spec.workload.simulation.workers.replicas = 3;
+    simulation(spec).workers.replicas = 3;
     spec.warm_up = span(15);
     spec.duration = span(240);
     spec.settle = span(30);

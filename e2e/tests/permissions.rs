@@ -19,7 +19,8 @@ use kube::api::{ListParams, PostParams};
 use serde_json::json;
 use soak_api::{EventResult, SoakOutcome, SoakTestStatus};
 use soak_e2e::{
-    Namespace, Operator, Probe, came_to, client, criterion, small, span, wait_until, worker_kills,
+    Namespace, Operator, Probe, came_to, client, criterion, simulation, small, span, wait_until,
+    worker_kills,
 };
 
 /// Takes these verbs away, and the answer is the role as it was.
@@ -58,7 +59,7 @@ async fn without_permission_to_delete_events_are_refused_by_name_and_the_soak_st
     let operator = Operator::find(&client).await;
     let namespace = Namespace::new(&client, "permissions").await;
     let mut test = small("hindered");
-    test.spec.workload.simulation.workers.replicas = 3;
+    simulation(&mut test.spec).workers.replicas = 3;
     test.spec.chaos = Some(worker_kills(8, 10, 1));
     test.spec.duration = span(50);
     test.spec.settle = span(10);

@@ -17,7 +17,7 @@ use soak_api::verdict::Outcome;
 use soak_api::{Phase, SoakTest};
 use soak_e2e::{
     JournalEvent, Namespace, Nodes, Operator, Series, Soak, client, criterion, quantile, query,
-    say, small, span,
+    say, simulation, small, span,
 };
 
 const MINUTES: u64 = 30;
@@ -32,7 +32,7 @@ const LATENCY: f64 = 0.1;
 fn test() -> SoakTest {
     let mut test = small("half-an-hour");
     let spec = &mut test.spec;
-    let simulation = &mut spec.workload.simulation;
+    let simulation = simulation(spec);
     simulation.partitions = 60;
     simulation.workers.replicas = 6;
     simulation.producers.replicas = 2;

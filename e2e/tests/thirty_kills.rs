@@ -14,7 +14,9 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::json;
 use soak_api::{Phase, SoakTest, SoakTestStatus};
-use soak_e2e::{JournalEvent, Namespace, Nodes, Operator, PodLog, Soak, client, say, small, span};
+use soak_e2e::{
+    JournalEvent, Namespace, Nodes, Operator, PodLog, Soak, client, say, simulation, small, span,
+};
 
 const KILLS: u64 = 30;
 
@@ -22,7 +24,7 @@ const KILLS: u64 = 30;
 fn test() -> SoakTest {
     let mut test = small("thirty");
     let spec = &mut test.spec;
-    spec.workload.simulation.workers.replicas = 6;
+    simulation(spec).workers.replicas = 6;
     spec.warm_up = span(10);
     spec.duration = span(3_600);
     spec.settle = span(15);

@@ -192,6 +192,11 @@ pub(crate) mod fake {
             Self(200, serde_json::to_value(object).expect("JSON"))
         }
 
+        /// What is no JSON.
+        pub(crate) fn text(code: u16, text: &str) -> Self {
+            Self(code, Value::String(text.to_owned()))
+        }
+
         pub(crate) fn not_found() -> Self {
             let message = "soaktests.soak-operator.io \"leaking\" not found";
             let status =
@@ -217,7 +222,11 @@ pub(crate) mod fake {
                 seen.lock().expect("no panic").push((call, body));
                 let answer = answers.lock().expect("no panic").next();
                 let Answer(code, body) = answer.expect("no further request");
-                let body = Body::from(body.to_string().into_bytes());
+                let body = match body {
+                    Value::String(text) => text,
+                    object => object.to_string(),
+                };
+                let body = Body::from(body.into_bytes());
                 let response = Response::builder().status(code).body(body);
                 Ok::<_, Infallible>(response.expect("a response"))
             }

@@ -14,6 +14,7 @@ mod example;
 mod fetch;
 mod file;
 mod incarnations;
+mod init;
 mod instant;
 mod judge;
 mod lint;
@@ -60,6 +61,7 @@ enum Command {
     List(list::Args),
     Describe(describe::Args),
     Abort(abort::Args),
+    Init(init::Args),
     Lint(lint::Args),
     Plan(plan::Args),
     /// Judge a soak that is over, from a file or from Prometheus
@@ -117,6 +119,7 @@ async fn run(command: Command) -> anyhow::Result<u8> {
         }
         Command::List(args) => list::run(&args).await?,
         Command::Describe(args) => describe::run(&args).await?,
+        Command::Init(args) => init::run(&args).await?,
         Command::Abort(args) => abort::run(&args).await?,
         Command::Plan(args) => plan::run(&args)?,
         Command::Judge(args) => return judge::run(args).await.map(code),

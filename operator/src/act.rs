@@ -60,16 +60,13 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
             Ok(Done::Nothing)
         }
         Effect::Deploy => {
-            let problem = deploy(&test, ctx)
-                .await
-                .err()
-                .map(|error| error.to_string());
+            let problem = match deploy(&test, ctx).await {
+                Ok(problem) => problem,
+                Err(error) => Some(error.to_string()),
+            };
             if let Some(problem) = &problem {
-                tracing::warn!(
-                    soaktest = test.name_any(),
-                    problem,
-                    "the workload could not be created"
-                );
+                let soaktest = test.name_any();
+                tracing::warn!(soaktest, problem, "the workload is not there");
             }
             ctx.remember(&test, |memory| {
                 memory.undeployable = problem;
@@ -360,7 +357,8 @@ async fn changed(pods: &Api<Pod>, intent: &PendingIntent, again: bool) -> (Answe
     }
 }
 
-async fn deploy(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
+/// Makes the workload what it is planned to be; what keeps one that was there before from being that.
+async fn deploy(test: &SoakTest, ctx: &Context) -> Result<Option<String>, Error> {
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let services: Api<Service> = ctx.api(test);
     let deployments: Api<Deployment> = ctx.api(test);
@@ -376,7 +374,9 @@ async fn deploy(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
             .await
             .map_err(Error::kube("apply a Deployment of the workload"))?;
     }
-    Ok(())
+    workload::problem(test, &deployments)
+        .await
+        .map_err(Error::kube("look at a Deployment of the workload"))
 }
 
 async fn drain(test: &SoakTest, ctx: &Context) -> Done {

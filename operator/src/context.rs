@@ -49,7 +49,7 @@ pub(crate) struct Memory {
     /// The SoakTest as last written, until the watch has caught up.
     pub(crate) written: Option<Arc<SoakTest>>,
     pub(crate) journal: Option<Arc<Journal>>,
-    /// Why the workload could not be created when that was last tried.
+    /// Why the workload could not be created, or is not there as planned, when that was last tried.
     pub(crate) undeployable: Option<String>,
     /// When that was.
     pub(crate) applied_at: Option<Timestamp>,

@@ -56,7 +56,9 @@ async fn deployment(
     ctx: &Context,
 ) -> kube::Result<Option<Deployment>> {
     let deployments: Api<Deployment> = ctx.api(test);
-    let name = workload::deployment_name(test, component);
+    let Some(name) = workload::own_deployment(test, component) else {
+        return Ok(None);
+    };
     let found = deployments.get_opt(&name).await?;
     Ok(found.filter(|found| belongs_to(found, test)))
 }
@@ -133,7 +135,7 @@ pub(crate) async fn scale_back(
     let Some(found) = found.map_err(Error::kube(what))? else {
         return Ok(());
     };
-    let planned = workload::replicas(&test.spec.workload, component);
+    let planned = workload::replicas(test, component);
     if Owner::of(&found).replicas == planned {
         return Ok(());
     }

@@ -26,20 +26,21 @@ pub(crate) struct PodFact {
     pub(crate) version: String,
     pub(crate) component: String,
     pub(crate) created_at: Timestamp,
-    /// When its container last started.
+    /// When the last of its containers started that did; `None` while one of them does not run.
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) ready: bool,
     pub(crate) terminating: bool,
     pub(crate) protected: bool,
+    /// How often its containers have been restarted, all of them together: each begins another incarnation.
     pub(crate) restarts: u32,
     pub(crate) node: String,
-    /// Why its container last ended, such as `OOMKilled` or `Error`, and its exit code.
+    /// Why the container that ended last did, such as `OOMKilled` or `Error`, and its exit code.
     pub(crate) last_end: Option<(String, i32)>,
     /// When that was.
     pub(crate) ended_at: Option<Timestamp>,
-    /// Its container has ended, and the next has not been made yet: it has just ended, or is put off for a while.
+    /// A container has ended, and the next has not been made yet: it has just ended, or is put off for a while.
     pub(crate) stopped: bool,
-    /// Why its container does not run, such as `ImagePullBackOff`, and the image or message.
+    /// Why a container does not run, such as `ImagePullBackOff`, and the image or message.
     pub(crate) waiting: Option<(String, String)>,
     /// Why Kubernetes itself took it away, such as `EvictionByEvictionAPI`; `Evicted` for a kubelet's eviction.
     pub(crate) disruption: Option<String>,
@@ -51,7 +52,7 @@ impl PodFact {
         self.ready && !self.terminating
     }
 
-    /// How often the container that ended last had been restarted; `None` where none has.
+    /// Of how many restarts the incarnation was that ended last; `None` where none has.
     pub(crate) fn last_ended(&self) -> Option<u32> {
         if self.stopped {
             Some(self.restarts)
@@ -60,7 +61,7 @@ impl PodFact {
         }
     }
 
-    /// Whether the container that had been restarted so often has ended.
+    /// Whether the incarnation of so many restarts has ended.
     pub(crate) fn has_ended(&self, restarts: u32) -> bool {
         self.last_ended().is_some_and(|last| last >= restarts)
     }
@@ -69,9 +70,9 @@ impl PodFact {
         let labels = pod.labels();
         let test = labels.get(SOAK_TEST)?;
         let status = pod.status.as_ref();
-        let container = status
-            .and_then(|s| s.container_statuses.as_ref())
-            .and_then(|c| c.first());
+        let containers = containers(pod);
+        let last_end = containers.iter().filter_map(|one| terminated(one));
+        let last_end = last_end.max_by_key(|end| end.finished_at.as_ref().map(|at| at.0));
         let ready = status
             .and_then(|s| s.conditions.as_ref())
             .is_some_and(|c| c.iter().any(|c| c.type_ == "Ready" && c.status == "True"));
@@ -91,26 +92,53 @@ impl PodFact {
             version: pod.resource_version().unwrap_or_default(),
             component: labels.get(COMPONENT).cloned().unwrap_or_default(),
             created_at: pod.creation_timestamp().map(|t| t.0).unwrap_or_default(),
-            started_at: container.and_then(started_at),
+            started_at: all_started(&containers),
             ready,
             terminating: pod.metadata.deletion_timestamp.is_some(),
             protected: labels.get(PROTECT).is_some_and(|v| v == "true"),
-            restarts: container
-                .and_then(|c| u32::try_from(c.restart_count).ok())
-                .unwrap_or(0),
+            restarts: containers
+                .iter()
+                .filter_map(|one| u32::try_from(one.restart_count).ok())
+                .fold(0, u32::saturating_add),
             node: pod
                 .spec
                 .as_ref()
                 .and_then(|s| s.node_name.clone())
                 .unwrap_or_default(),
-            last_end: container.and_then(last_end),
-            ended_at: container.and_then(ended_at),
-            stopped: container.is_some_and(stopped),
-            waiting: container.and_then(waiting),
+            last_end: last_end.map(|end| (end.reason.clone().unwrap_or_default(), end.exit_code)),
+            ended_at: last_end
+                .and_then(|end| end.finished_at.as_ref())
+                .map(|at| at.0),
+            stopped: containers.iter().any(|one| stopped(one)),
+            waiting: containers.iter().find_map(|one| waiting(one)),
             disruption,
         };
         Some(((pod.namespace().unwrap_or_default(), test.clone()), fact))
     }
+}
+
+/// The containers that are to run for as long as the pod does: its own, and sidecars, which are written as init containers
+/// that are always restarted.
+fn containers(pod: &Pod) -> Vec<&ContainerStatus> {
+    let spec = pod.spec.iter();
+    let init = spec.flat_map(|spec| spec.init_containers.iter().flatten());
+    let sidecars: Vec<&str> = init
+        .filter(|one| one.restart_policy.as_deref() == Some("Always"))
+        .map(|one| one.name.as_str())
+        .collect();
+    let status = pod.status.iter();
+    let own = status
+        .clone()
+        .flat_map(|s| s.container_statuses.iter().flatten());
+    let init = status.flat_map(|s| s.init_container_statuses.iter().flatten());
+    own.chain(init.filter(|one| sidecars.contains(&one.name.as_str())))
+        .collect()
+}
+
+/// When the last of the containers started; `None` where there is none, or one does not run.
+fn all_started(containers: &[&ContainerStatus]) -> Option<Timestamp> {
+    let starts: Option<Vec<_>> = containers.iter().map(|one| started_at(one)).collect();
+    starts?.into_iter().max()
 }
 
 fn started_at(container: &ContainerStatus) -> Option<Timestamp> {
@@ -131,10 +159,6 @@ fn terminated(container: &ContainerStatus) -> Option<&ContainerStateTerminated> 
     ended.find_map(|state| state.terminated.as_ref())
 }
 
-fn last_end(container: &ContainerStatus) -> Option<(String, i32)> {
-    terminated(container).map(|end| (end.reason.clone().unwrap_or_default(), end.exit_code))
-}
-
 fn stopped(container: &ContainerStatus) -> bool {
     let state = container.state.as_ref();
     let put_off = |state: &ContainerState| {
@@ -142,10 +166,6 @@ fn stopped(container: &ContainerStatus) -> bool {
         Some(reason == "CrashLoopBackOff")
     };
     state.is_some_and(|state| state.terminated.is_some() || put_off(state) == Some(true))
-}
-
-fn ended_at(container: &ContainerStatus) -> Option<Timestamp> {
-    terminated(container)?.finished_at.as_ref().map(|at| at.0)
 }
 
 fn waiting(container: &ContainerStatus) -> Option<(String, String)> {
@@ -337,6 +357,69 @@ mod tests {
         pod.metadata.uid = Some(format!("uid-{name}"));
         pod.metadata.labels = Some([(SOAK_TEST.to_owned(), test.to_owned())].into());
         pod
+    }
+
+    /// A pod with the statuses of its containers, and of its sidecar.
+    fn pod_of(containers: &serde_json::Value, sidecar: &serde_json::Value) -> PodFact {
+        let pod = serde_json::json!({
+            "metadata": {"name": "cart-1", "labels": {SOAK_TEST: "friday"}},
+            "spec": {
+                "containers": [{"name": "app"}, {"name": "log"}],
+                "initContainers": [
+                    {"name": "migrate"},
+                    {"name": "proxy", "restartPolicy": "Always"},
+                ]
+            },
+            "status": {
+                "containerStatuses": containers,
+                "initContainerStatuses": [
+                    {"name": "migrate", "restartCount": 4, "image": "", "imageID": "", "ready": true,
+                     "state": {"terminated": {"exitCode": 0, "finishedAt": "2026-01-01T09:00:00Z"}}},
+                    sidecar,
+                ]
+            }
+        });
+        let pod: Pod = serde_json::from_value(pod).expect("a pod");
+        PodFact::of(&pod).expect("of a soak").1
+    }
+
+    fn runs(name: &str, restarts: u32, since: &str) -> serde_json::Value {
+        serde_json::json!({
+            "name": name, "restartCount": restarts, "image": "", "imageID": "", "ready": true,
+            "state": {"running": {"startedAt": since}},
+        })
+    }
+
+    #[test]
+    fn a_restart_of_any_container_is_one_of_the_pod_and_a_finished_init_container_is_none() {
+        let (app, log, proxy) = (
+            runs("app", 0, "2026-01-01T10:00:01Z"),
+            runs("log", 2, "2026-01-01T10:05:00Z"),
+            runs("proxy", 1, "2026-01-01T10:00:00Z"),
+        );
+        let fact = pod_of(&serde_json::json!([app, log]), &proxy);
+        assert_eq!(fact.restarts, 3);
+        let started = fact.started_at.map(|at| at.to_string());
+        assert_eq!(started.as_deref(), Some("2026-01-01T10:05:00Z"));
+        assert!(!fact.stopped);
+        assert_eq!(fact.last_end, None);
+    }
+
+    #[test]
+    fn the_container_that_ended_last_tells_why_and_the_pod_has_not_started_until_it_runs_again() {
+        let ended = |name: &str, reason: &str, at: &str| {
+            serde_json::json!({
+                "name": name, "restartCount": 0, "image": "", "imageID": "", "ready": false,
+                "state": {"terminated": {"exitCode": 137, "reason": reason, "finishedAt": at}},
+            })
+        };
+        let app = ended("app", "Error", "2026-01-01T10:04:00Z");
+        let log = ended("log", "OOMKilled", "2026-01-01T10:06:00Z");
+        let proxy = runs("proxy", 0, "2026-01-01T10:00:00Z");
+        let fact = pod_of(&serde_json::json!([app, log]), &proxy);
+        assert_eq!(fact.last_end, Some(("OOMKilled".to_owned(), 137)));
+        assert_eq!(fact.started_at, None);
+        assert!(fact.stopped && fact.has_ended(0));
     }
 
     fn list(facts: &PodFacts, pods: &[Pod]) {

@@ -32,6 +32,9 @@ pub(crate) async fn observe(
 ) -> Result<Observed, Error> {
     let key = (test.namespace().unwrap_or_default(), test.name_any());
     let (mut pods, departed) = ctx.pods.of(&key).ok_or(Error::NotYetListed)?;
+    let components = workload::components(test);
+    // A label is quickly copied: what is of no component of the soak is none of its pods.
+    pods.retain(|pod| components.iter().any(|one| one.name == pod.component));
     let journal = record::journal(test, ctx).await?;
     let status = test.status.clone().unwrap_or_default();
     let plan = ctx.plan(test);
@@ -77,7 +80,7 @@ pub(crate) async fn observe(
     Ok(Observed {
         operator: ctx.identity.clone(),
         led_before: ctx.leadership.led_before(),
-        components: workload::components(&test.spec.workload),
+        components,
         lost_nodes,
         pods,
         departed,

@@ -44,7 +44,7 @@ pub(crate) struct Observed {
     pub(crate) owners: BTreeMap<String, Result<Option<Owner>, String>>,
     /// The events by which pods are cut off, where they are asked about.
     pub(crate) cut_off: Option<Result<BTreeSet<u32>, String>>,
-    /// Why the workload could not be created when that was last tried.
+    /// Why the workload could not be created, or is not there as planned, when that was last tried.
     pub(crate) undeployable: Option<String>,
     /// Whether Prometheus answers; `None` where it was not asked this time.
     pub(crate) metrics: Option<Result<(), String>>,

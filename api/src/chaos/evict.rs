@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Evict {
-    /// The component whose pod is hit: worker or producer.
+    /// The component whose pod is hit: worker or producer, or an existing Deployment.
     #[schemars(length(min = 1, max = 63))]
     pub component: String,
 }

@@ -38,8 +38,6 @@ macro_rules! events {
         #[x_kube(
             validation = Rule::new(concat!("[", $("has(self.", $name, "), ",)+ "].filter(x, x).size() == 1"))
                 .message(concat!("set exactly one of ", list!($($name),+), " in each event")),
-            validation = Rule::new(concat!($("(!has(self.", $name, ") || self.", $name, ".component in ['worker', 'producer']) && ",)+ "true"))
-                .message("component must be worker or producer, the components of the simulation"),
             validation = Rule::new("!has(self.every) || !has(self.weight)")
                 .message("an event with every keeps a cadence of its own and is not drawn: leave weight out")
         )]
@@ -66,6 +64,16 @@ macro_rules! events {
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub max_events: Option<u32>,
         }
+
+        /// The rule that an event `e` is about a component of the simulation, in CEL.
+        pub(crate) const IS_OF_SIMULATION: &str =
+            concat!($("(!has(e.", $name, ") || e.", $name, ".component in ['worker', 'producer']) && ",)+ "true");
+
+        /// The rule that an event `e` is about one of the Deployments that are there, in CEL.
+        pub(crate) const IS_OF_EXISTING: &str = concat!(
+            $("(!has(e.", $name, ") || self.workload.existing.deployments.exists(d, d.name == e.", $name, ".component)) && ",)+
+            "true"
+        );
 
         /// An event whose kind is known.
         #[derive(Clone, Debug, PartialEq)]

@@ -7,7 +7,7 @@ use soak_verdict::Span;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkPartition {
-    /// The component whose pod is cut off: worker or producer.
+    /// The component whose pod is cut off: worker or producer, or an existing Deployment.
     #[schemars(length(min = 1, max = 63))]
     pub component: String,
     /// How long the pod stays cut off.

@@ -6,7 +6,7 @@ use soak_verdict::Span;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodRestart {
-    /// The component whose pod is hit: worker or producer.
+    /// The component whose pod is hit: worker or producer, or an existing Deployment.
     #[schemars(length(min = 1, max = 63))]
     pub component: String,
     /// How long the pod has between SIGTERM and SIGKILL; whole seconds, at least 1s.

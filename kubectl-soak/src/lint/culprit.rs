@@ -26,13 +26,16 @@ pub(super) fn in_list(
     let within = list
         .strip_prefix(path)
         .and_then(|rest| rest.strip_prefix('.'));
-    let Some(name) = within.filter(|name| !name.contains(['.', ' '])) else {
+    let Some(name) = within.filter(|name| !name.contains(' ')) else {
         return Vec::new();
     };
-    let entries = value.get(name).and_then(Value::as_array);
+    let place = format!("/{}", name.replace('.', "/"));
+    let entries = value.pointer(&place).and_then(Value::as_array);
     let breaks = |entry: &Value| {
         let mut alone = value.clone();
-        alone[name] = Value::from(vec![entry.clone()]);
+        if let Some(list) = alone.pointer_mut(&place) {
+            *list = Value::from(vec![entry.clone()]);
+        }
         !holds(&alone)
     };
     entries
@@ -40,9 +43,14 @@ pub(super) fn in_list(
         .flatten()
         .enumerate()
         .filter(|(_, entry)| breaks(entry))
-        .map(|(index, entry)| Culprit {
-            field: format!("{list}[{index}]{}", named(entry, problem)),
-            problem: problem.to_owned(),
+        .map(|(index, entry)| {
+            let at = format!("{list}[{index}]");
+            let names = allowed(problem).or_else(|| names_of_list(value, path, problem));
+            let wrong = names.and_then(|names| written_wrong(&at, entry, problem, &names));
+            wrong.unwrap_or_else(|| Culprit {
+                field: format!("{at}{}", named(entry, problem)),
+                problem: problem.to_owned(),
+            })
         })
         .collect()
 }
@@ -60,16 +68,35 @@ fn named(entry: &Value, message: &str) -> String {
 /// The field with a wrong name in it, where a message says that it must be one of some, such as `component must be worker
 /// or producer, ...`: in the object at `path` itself or in one of its own.
 pub(super) fn wrong_name(path: &str, value: &Value, message: &str) -> Option<Culprit> {
-    let (name, rest) = message.split_once(" must be ")?;
+    written_wrong(path, value, message, &allowed(message)?)
+}
+
+/// The names that a message allows, where it says them all.
+fn allowed(message: &str) -> Option<Vec<String>> {
+    let (_, rest) = message.split_once(" must be ")?;
     let (names, _) = rest.split_once(',')?;
-    let names: Vec<&str> = names.split(" or ").collect();
+    Some(names.split(" or ").map(str::to_owned).collect())
+}
+
+/// Those of the entries of a list in `value`, which stands at `path`, where a message says that they are allowed, such as
+/// `component must be the name of one of spec.workload.existing.deployments`.
+fn names_of_list(value: &Value, path: &str, message: &str) -> Option<Vec<String>> {
+    let (_, list) = message.split_once(" must be the name of one of ")?;
+    let list = list.strip_prefix(path)?.replace('.', "/");
+    let entries = value.pointer(&list)?.as_array()?.iter();
+    let names = entries.filter_map(|entry| Some(entry.get("name")?.as_str()?.to_owned()));
+    Some(names.collect())
+}
+
+fn written_wrong(path: &str, value: &Value, message: &str, names: &[String]) -> Option<Culprit> {
+    let (name, _) = message.split_once(" must be ")?;
     let parts = value.as_object()?.iter();
     let inner = parts.map(|(part, value)| (format!("{path}.{part}.{name}"), value.get(name)));
     let own = [(format!("{path}.{name}"), value.get(name))];
     let written = own.into_iter().chain(inner);
     let mut written = written.filter_map(|(field, value)| Some((field, value?.as_str()?)));
-    let (field, written) = written.find(|(_, written)| !names.contains(written))?;
-    let problem = match nearest(written, names) {
+    let (field, written) = written.find(|(_, written)| names.iter().all(|name| name != written))?;
+    let problem = match nearest(written, names.iter().map(String::as_str)) {
         Some(meant) => format!("{message}: did you mean {meant}?"),
         None => message.to_owned(),
     };

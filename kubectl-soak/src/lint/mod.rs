@@ -108,6 +108,15 @@ pub(crate) fn criteria(list: Node) -> anyhow::Result<Vec<(Place, String)>> {
     Ok(told.collect())
 }
 
+/// All that is found in the documents of a text, warnings too.
+#[cfg(test)]
+pub(crate) fn found(text: &str) -> Vec<String> {
+    let linter = Linter::new().expect("the schema");
+    let documents = document::documents(text).expect("YAML");
+    let findings = documents.iter().flat_map(|one| linter.findings(one));
+    findings.map(|one| one.to_string()).collect()
+}
+
 /// What was found in one file.
 struct LintedFile {
     name: String,

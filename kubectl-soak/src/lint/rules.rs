@@ -262,35 +262,42 @@ mod tests {
     use super::*;
     use crate::lint::{crd_schema, schema};
 
-    /// A SoakTest that sets every field that any rule is about, and breaks none.
-    const FULL: &str = include_str!("../../tests/lint/good/full.yaml");
+    /// SoakTests that between them set every field that any rule is about, and break none.
+    const FULL: [&str; 2] = [
+        include_str!("../../tests/lint/good/full.yaml"),
+        include_str!("../../tests/lint/good/existing.yaml"),
+    ];
 
-    fn full() -> (Rules, Value) {
+    fn full() -> (Rules, [Value; 2]) {
         let crd = crd_schema();
-        let object: Value = serde_saphyr::from_str(FULL).expect("YAML");
-        let object = schema::with_defaults(&crd, &object);
-        (Rules::of(&crd).expect("rules"), object)
+        let objects = FULL.map(|text| {
+            let object: Value = serde_saphyr::from_str(text).expect("YAML");
+            schema::with_defaults(&crd, &object)
+        });
+        (Rules::of(&crd).expect("rules"), objects)
     }
 
     #[test]
     fn every_rule_of_the_crd_is_worked_out_without_a_cluster() {
-        let (rules, object) = full();
+        let (rules, objects) = full();
         let crd = crd_schema();
         let known: BTreeSet<String> = all(&crd).iter().map(|rule| rule.rule.to_owned()).collect();
         assert!(known.len() > 40, "{} rules", known.len());
         let mut seen = BTreeSet::new();
-        walk(&crd, &object, "", &mut |path, rule, value| {
-            let held = rules.holds(rule.rule, value, Some(value));
-            assert_eq!(held, Some(Ok(true)), "{path}: {}", rule.rule);
-            seen.insert(rule.rule.to_owned());
-        });
+        for object in &objects {
+            walk(&crd, object, "", &mut |path, rule, value| {
+                let held = rules.holds(rule.rule, value, Some(value));
+                assert_eq!(held, Some(Ok(true)), "{path}: {}", rule.rule);
+                seen.insert(rule.rule.to_owned());
+            });
+        }
         let missed: Vec<_> = known.difference(&seen).collect();
         assert!(missed.is_empty(), "not worked out: {missed:#?}");
     }
 
     #[test]
     fn a_rule_about_a_change_tells_one_from_none() {
-        let (rules, object) = full();
+        let (rules, [object, _]) = full();
         let mut changed = object["spec"].clone();
         changed["seed"] = serde_json::json!(7);
         let crd = crd_schema();

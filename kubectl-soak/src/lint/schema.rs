@@ -386,15 +386,17 @@ fn worded(schema: &Value) -> String {
         .flatten()
         .filter_map(Value::as_str)
         .collect();
-    let names = if required.is_empty() {
-        all.collect()
-    } else {
-        required
-    };
+    let any = required.is_empty();
+    let names: Vec<&str> = if any { all.collect() } else { required };
     let what = schema.get("description").and_then(Value::as_str);
     match what.map(first_sentence).filter(|what| !what.is_empty()) {
         _ if !names.is_empty() && names.len() <= MOST_NAMES => {
-            format!("set {}", names.join(", "))
+            let which = if any && names.len() > 1 {
+                "one of "
+            } else {
+                ""
+            };
+            format!("set {which}{}", names.join(", "))
         }
         Some(what) => uncapitalised(&what),
         None => format!("write {}", article(takes(schema).unwrap_or("object"))),

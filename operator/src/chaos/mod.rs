@@ -130,7 +130,7 @@ pub(crate) fn event(kind: &ChaosKind) -> &dyn Event {
 pub(crate) fn deed(test: &SoakTest, plan: &Plan, planned: &PlannedEvent) -> Option<Deed> {
     let kind = plan.kind(planned)?;
     let chaos = test.spec.chaos.as_ref()?;
-    let replicas = workload::replicas(&test.spec.workload, kind.component());
+    let replicas = workload::replicas(test, kind.component());
     event(kind).deed(&Place {
         draw: planned.draw,
         planned: replicas,

@@ -46,7 +46,7 @@ pub(crate) fn resolve(
             if asked.duration_since(intent.planned_at) > SignedDuration::from_secs(1) {
                 reason::LATE.clone_into(&mut record.reason);
             }
-            let planned = workload::replicas(&test.spec.workload, &intent.component);
+            let planned = workload::replicas(test, &intent.component);
             begun(&mut status, record, deed, planned, asked);
             if deed.ends_the_pod() {
                 // The watch will tell as well: said now, it takes no write of its own.

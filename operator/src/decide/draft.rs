@@ -109,11 +109,17 @@ impl Draft<'_> {
         chaos::deed_of(self.test, plan, index)
     }
 
+    /// Whether a component has more pods than are planned, so that somebody else has other plans for it.
+    pub(super) fn too_many(&self) -> bool {
+        let mut components = self.observed.components.iter();
+        components.any(|c| self.there(&c.name) > c.replicas as usize)
+    }
+
     pub(super) fn all_ready(&self) -> bool {
         self.observed
             .components
             .iter()
-            .all(|c| self.ready(c.name) >= c.replicas as usize)
+            .all(|c| self.ready(&c.name) >= c.replicas as usize)
     }
 }
 

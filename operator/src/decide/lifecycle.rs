@@ -17,6 +17,7 @@ use crate::mutant::Mutant;
 use crate::observed::Looking;
 use crate::prometheus::without_credentials;
 use crate::reasons::breach;
+use crate::workload;
 
 /// How long before the deadline nobody waits for the workload to be gone any more.
 const CLOSING: SignedDuration = SignedDuration::from_secs(2);
@@ -123,6 +124,11 @@ fn failed_early(early: &FailedFast, criteria: &[Criterion]) -> CriterionResult {
 
 /// Draws what has to be drawn and fixes what has to be fixed, before anything is done.
 fn begin(draft: &mut Draft<'_>) {
+    if draft.test.spec.workload.kind().is_none() {
+        let why = "Error: spec.workload: set exactly one of simulation, existing";
+        end(draft, SoakOutcome::Error, why.to_owned());
+        return;
+    }
     let (now, spec) = (draft.now, &draft.test.spec);
     let sum = whole(spec);
     let half_an_hour = Duration::from_secs(30 * 60);
@@ -139,7 +145,12 @@ fn begin(draft: &mut Draft<'_>) {
     status.plan_version = Some(Plan::VERSION);
     status.deadline_at = now.checked_add(signed(deadline)).ok();
     status.times.deploying = Some(now);
-    enter(draft, Phase::Deploying, "the workload is created");
+    let message = if workload::is_own(&spec.workload) {
+        "the workload is created"
+    } else {
+        "the workload is looked for"
+    };
+    enter(draft, Phase::Deploying, message);
     draft.decision.effect = Effect::Deploy;
 }
 
@@ -156,7 +167,7 @@ fn drawn_seed(uid: &str) -> i64 {
 }
 
 fn deploy(draft: &mut Draft<'_>) {
-    if draft.all_ready() {
+    if draft.all_ready() && !draft.too_many() {
         let now = draft.now;
         draft.status().times.warming_up = Some(now);
         health::incarnations(draft);
@@ -287,7 +298,8 @@ fn settle(draft: &mut Draft<'_>) {
         .recovering
         .iter()
         .any(|recovering| !recovering.overdue);
-    if draft.before.drained_at.is_none() && !recovering {
+    let drains = workload::is_own(&draft.test.spec.workload);
+    if drains && draft.before.drained_at.is_none() && !recovering {
         draft.decision.effect = Effect::Drain;
         draft.look_at(draft.now + RETRY);
     }
@@ -344,6 +356,7 @@ fn summary(outcome: Outcome, criteria: &[CriterionResult]) -> String {
 
 fn clean_up(draft: &mut Draft<'_>) {
     let keep = match draft.test.spec.cleanup.workload {
+        _ if !workload::is_own(&draft.test.spec.workload) => true,
         WorkloadCleanup::Keep => true,
         WorkloadCleanup::KeepOnFailure => draft.before.outcome != Some(SoakOutcome::Passed),
         WorkloadCleanup::Delete => false,
@@ -506,20 +519,29 @@ fn components(draft: &mut Draft<'_>) {
         return;
     }
     let components = draft.observed.components.iter().map(|c| ComponentStatus {
-        name: c.name.to_owned(),
+        name: c.name.clone(),
         desired: c.replicas,
-        ready: u32::try_from(draft.ready(c.name)).unwrap_or(u32::MAX),
+        ready: u32::try_from(draft.ready(&c.name)).unwrap_or(u32::MAX),
     });
     draft.decision.status.components = components.collect();
 }
 
 /// Which component is not ready, and what its pods say about that.
 fn waiting_for(draft: &Draft<'_>) -> String {
-    let missing = draft
-        .observed
-        .components
+    let components = &draft.observed.components;
+    if let Some(more) = components
         .iter()
-        .find(|c| draft.ready(c.name) < c.replicas as usize);
+        .find(|c| draft.there(&c.name) > c.replicas as usize)
+    {
+        let (name, there) = (&more.name, draft.there(&more.name));
+        return format!(
+            "there are {there} {name} pods, and {} are planned",
+            more.replicas
+        );
+    }
+    let missing = components
+        .iter()
+        .find(|c| draft.ready(&c.name) < c.replicas as usize);
     let Some(component) = missing else {
         return "the workload is ready".to_owned();
     };
@@ -538,7 +560,7 @@ fn waiting_for(draft: &Draft<'_>) -> String {
     let why = why.find(|why| !why.is_empty()).unwrap_or_default();
     format!(
         "{} of {} {} pods are ready{why}",
-        draft.ready(component.name),
+        draft.ready(&component.name),
         component.replicas,
         component.name
     )

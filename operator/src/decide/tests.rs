@@ -128,7 +128,7 @@ impl World {
         if !self.deployed {
             return;
         }
-        for component in workload::components(&self.test.spec.workload) {
+        for component in workload::components(&self.test) {
             let alive = |pods: &[(PodFact, Timestamp)]| {
                 pods.iter()
                     .filter(|(pod, _)| pod.component == component.name && !pod.terminating)
@@ -144,7 +144,7 @@ impl World {
                 let pod = PodFact {
                     name: format!("model-{}-{}", component.name, self.born),
                     uid: format!("uid-{}", self.born),
-                    component: component.name.to_owned(),
+                    component: component.name.clone(),
                     created_at: now,
                     started_at: Some(now),
                     ..PodFact::default()
@@ -198,7 +198,7 @@ impl World {
         Observed {
             operator: self.operator.to_string(),
             led_before: None,
-            components: workload::components(&self.test.spec.workload),
+            components: workload::components(&self.test),
             pods: self.seen.clone(),
             remaining: self.remaining(),
             departed: HashMap::new(),

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use soak_api::verdict::{Measured, Outcome, Run};
-use soak_api::{CriterionResult, EventResult, Signal, SoakTest};
+use soak_api::verdict::{Outcome, Run};
+use soak_api::{CriterionResult, EventResult, SoakTest};
 
 use super::series::{Observation, seconds};
 use super::signals::{self, Signals};
 use crate::journal::Journal;
 use crate::mutant::Mutant;
 use crate::prometheus::{Error, Prometheus};
+use crate::workload;
 
 /// The share of the window that data and an operator have to cover.
 const COVERED: f64 = 0.9;
@@ -24,13 +25,13 @@ pub(super) async fn evidence(
     signals: &mut Signals<'_>,
 ) -> Result<CriterionResult, Error> {
     let (test, observation, prometheus) = (signals.test, signals.observation, signals.prometheus);
-    let memory = signals.of(&Measured::Signal(Signal::Memory)).await?;
-    let data = memory.map_or(0.0, |memory| covered(&memory, observation));
+    let (seen, by) = signals.seen().await?;
+    let data = covered(&seen, observation);
     let mut problems = Vec::new();
     if data < COVERED && !Mutant::BelievesSilence.is_on() {
         let url = prometheus.url();
         problems.push(format!(
-            "Prometheus at {url} has data of {} of the window's pod-time, {} are needed",
+            "Prometheus at {url} has data ({by}) of {} of the window's pod-time, {} are needed",
             percent(data),
             percent(COVERED)
         ));
@@ -151,12 +152,16 @@ fn proven(test: &SoakTest, journal: &Journal) -> Result<String, String> {
     Err(format!("only {said}{why}, {} are needed", percent(PROVEN)))
 }
 
-/// Loss is certain only once everything that was sent has been received or given up.
+/// Loss is certain only once everything that was sent has been received or given up; of a workload that was there before
+/// nobody knows when that is.
 async fn undrained(
     test: &SoakTest,
     observation: &Observation,
     prometheus: &Prometheus,
 ) -> Result<Option<String>, Error> {
+    if !workload::is_own(&test.spec.workload) {
+        return Ok(None);
+    }
     if test
         .status
         .as_ref()

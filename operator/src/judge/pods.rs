@@ -114,7 +114,7 @@ impl Asked<'_> {
         let foreign = series
             .iter()
             .filter_map(|one| label(one, "pod"))
-            .find(|pod| !observation.names(test, pod))?;
+            .find(|pod| !observation.names(pod))?;
         let matchers = observation.matchers(test);
         Some(format!(
             "`{query}` yields series of pods that are not the soak's own, such as {foreign}: add the matchers {{{matchers}}} to its selectors."
@@ -372,7 +372,7 @@ mod tests {
             let problem = asked(answer).expect_err("a foreign pod");
             assert!(
                 problem.contains(&format!("not the soak's own, such as {pod}"))
-                    && problem.contains("{namespace=\"soak\",pod=~\"demo-(?:"),
+                    && problem.contains("{namespace=\"soak\",pod=~\"(?:demo-nats|"),
                 "{problem}"
             );
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use soak_api::verdict::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
-use soak_api::{EventRecord, EventResult, Quantity, SoakTest};
+use soak_api::{EventRecord, EventResult, SoakTest};
 
 use crate::chaos;
 use crate::journal::{Incarnation, IncarnationId, Journal};
@@ -67,7 +67,7 @@ impl Observation {
             from: times.warming_up?,
             window: (times.soaking?, times.settling.unwrap_or(now)),
             settled: times.judging.unwrap_or(now),
-            components: workload::components(&test.spec.workload),
+            components: workload::components(test),
             pods,
             events,
         })
@@ -87,9 +87,9 @@ impl Observation {
             cooldown_seconds: workload::cooldown_seconds(&test.spec.workload),
             components: judged
                 .map(|c| Component {
-                    name: c.name.to_owned(),
+                    name: c.name.clone(),
                     replicas: c.replicas,
-                    memory_limit_bytes: c.memory_limit.parse().ok().map(|q: Quantity| q.value()),
+                    memory_limit_bytes: c.memory_limit_bytes(),
                 })
                 .collect(),
             series: Vec::new(),
@@ -102,30 +102,25 @@ impl Observation {
 
     /// The matchers of the soak's own pods.
     pub(super) fn matchers(&self, test: &SoakTest) -> String {
-        let names: Vec<_> = self
+        let deployments: Vec<_> = self
             .components
             .iter()
-            .map(|component| component.name)
+            .map(|component| component.deployment.as_str())
             .collect();
         format!(
-            "namespace=\"{}\",pod=~\"{}-(?:{})-[a-z0-9]+-[a-z0-9]+\"",
+            "namespace=\"{}\",pod=~\"(?:{})-[a-z0-9]+-[a-z0-9]+\"",
             test.namespace().unwrap_or_default(),
-            test.name_any(),
-            names.join("|")
+            deployments.join("|")
         )
     }
 
     /// Whether a pod has a name as the soak's own pods have.
-    pub(super) fn names(&self, test: &SoakTest, pod: &str) -> bool {
-        let own = pod.strip_prefix(&test.name_any());
-        own.and_then(|rest| rest.strip_prefix('-'))
-            .is_some_and(|rest| {
-                self.components.iter().any(|component| {
-                    let rest = rest.strip_prefix(component.name);
-                    let suffix = rest.and_then(|rest| rest.strip_prefix('-'));
-                    suffix.is_some_and(|suffix| suffix.split('-').count() == 2)
-                })
-            })
+    pub(super) fn names(&self, pod: &str) -> bool {
+        self.components.iter().any(|component| {
+            let rest = pod.strip_prefix(&component.deployment);
+            let suffix = rest.and_then(|rest| rest.strip_prefix('-'));
+            suffix.is_some_and(|suffix| suffix.split('-').count() == 2)
+        })
     }
 
     /// Splits an answer by incarnation, keeping the labels named. An incarnation of a component that answered at all and
@@ -205,7 +200,7 @@ impl Observation {
             .components
             .iter()
             .filter(|c| c.judged)
-            .map(|c| c.name)
+            .map(|c| c.name.as_str())
             .collect();
         let window = (seconds(self.window.0), seconds(self.window.1));
         let all = self.pods.values().flatten();

@@ -10,6 +10,7 @@ use soak_api::{CriterionKind, Signal, SoakTest};
 use super::pods::Asked;
 use super::series::Observation;
 use crate::prometheus::{Answer, Error, Prometheus};
+use crate::workload;
 
 /// The selector of a signal, and the label that tells its parts apart.
 fn preset(signal: Signal) -> (&'static str, &'static [&'static str]) {
@@ -18,6 +19,9 @@ fn preset(signal: Signal) -> (&'static str, &'static [&'static str]) {
         Signal::Memory => ("process_resident_memory_bytes", &[]),
     }
 }
+
+/// The series that Prometheus itself writes of each target: 1 where a scrape went well, else 0.
+const SCRAPED: &str = "up";
 
 /// What a criterion is judged on, or one sentence that says why nothing can be.
 pub(super) type Usable = Result<Arc<Run>, String>;
@@ -103,6 +107,26 @@ impl<'a> Signals<'a> {
         let mut run = self.observation.run(self.test);
         self.observation.split(answer, labels, &mut run);
         Ok(run)
+    }
+
+    /// When the pods were scraped, and the metric that tells: of pods that are not the soak's own nothing is known but that
+    /// Prometheus notes each scrape.
+    pub(super) async fn seen(&mut self) -> Result<(Arc<Run>, &'static str), Error> {
+        if workload::is_own(&self.test.spec.workload) {
+            let (metric, _) = preset(Signal::Memory);
+            let memory = self.of(&Measured::Signal(Signal::Memory)).await?;
+            let nothing = |_| Arc::new(self.observation.run(self.test));
+            return Ok((memory.unwrap_or_else(nothing), metric));
+        }
+        let (test, observation) = (self.test, self.observation);
+        let selector = format!("{SCRAPED}{{{}}}", observation.matchers(test));
+        let mut answer = scraped(test, &selector, observation, self.prometheus).await?;
+        for series in &mut answer.series {
+            series.samples.retain(|sample| sample.v > 0.0);
+        }
+        let mut run = observation.run(test);
+        observation.split(answer, &[], &mut run);
+        Ok((Arc::new(run), SCRAPED))
     }
 
     async fn of_pods(&self, query: &str) -> Result<Result<Run, String>, Error> {

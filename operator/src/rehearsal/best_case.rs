@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use soak_api::SoakTest;
 use soak_api::verdict::{ChaosEvent, Component, IncarnationSeries, Run, Sample, Window};
-use soak_api::{Quantity, SoakTest};
 
 use super::{Does, Foreseen};
 use crate::chaos;
@@ -23,7 +23,7 @@ pub(super) struct BestCase {
     pub(super) done: Vec<ChaosEvent>,
     /// Why each of the others was not, by its entry in `spec.chaos.events`.
     pub(super) refused: Vec<(usize, &'static str)>,
-    lives: BTreeMap<&'static str, Vec<Life>>,
+    lives: BTreeMap<String, Vec<Life>>,
 }
 
 /// One incarnation of a pod.
@@ -85,13 +85,13 @@ impl BestCase {
             end: BEGINNING + spec.duration.duration().as_secs_f64(),
         };
         let settle_end = window.end + spec.settle.duration().as_secs_f64();
-        let judged = workload::components(&spec.workload);
+        let judged = workload::components(test);
         let judged: Vec<_> = judged.into_iter().filter(|one| one.judged).collect();
         let step = spec.metrics.step.duration().as_secs_f64();
         let series = level.iter().flat_map(|level| {
             judged.iter().flat_map(|component| {
-                let lives = self.lives.get(component.name).into_iter().flatten();
-                lives.map(|life| life.series(component.name, *level, step, settle_end))
+                let lives = self.lives.get(&component.name).into_iter().flatten();
+                lives.map(|life| life.series(&component.name, *level, step, settle_end))
             })
         });
         Run {
@@ -104,9 +104,9 @@ impl BestCase {
             components: judged
                 .iter()
                 .map(|one| Component {
-                    name: one.name.to_owned(),
+                    name: one.name.clone(),
                     replicas: one.replicas,
-                    memory_limit_bytes: one.memory_limit.parse().ok().map(|q: Quantity| q.value()),
+                    memory_limit_bytes: one.memory_limit_bytes(),
                 })
                 .collect(),
             load: Vec::new(),
@@ -192,15 +192,15 @@ impl BestCase {
 }
 
 /// Each pod is up and ready as warm-up begins.
-fn first_lives(test: &SoakTest) -> BTreeMap<&'static str, Vec<Life>> {
+fn first_lives(test: &SoakTest) -> BTreeMap<String, Vec<Life>> {
     let born = BEGINNING - test.spec.warm_up.duration().as_secs_f64();
-    let components = workload::components(&test.spec.workload).into_iter();
+    let components = workload::components(test).into_iter();
     let lives = components.map(|component| {
         let lives = (0..component.replicas).map(|pod| Life {
             first: true,
             ..Life::new(pod, 1, born)
         });
-        (component.name, lives.collect())
+        (component.name.clone(), lives.collect())
     });
     lives.collect()
 }

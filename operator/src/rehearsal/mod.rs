@@ -61,7 +61,7 @@ pub fn foresee(test: &SoakTest, seed: i64) -> Result<Vec<Foreseen>, PlanError> {
     let plan = Plan::new(seed, Plan::VERSION, spec, test.spec.duration.duration())?;
     let foreseen = plan.events().iter().filter_map(|planned| {
         let kind = plan.kind(planned)?.clone();
-        let replicas = workload::replicas(&test.spec.workload, kind.component());
+        let replicas = workload::replicas(test, kind.component());
         let too_few = replicas <= chaos::least_ready(&spec.guard, replicas);
         let rank = planned.rank(replicas as usize);
         let deed = chaos::deed(test, &plan, planned);

@@ -18,6 +18,7 @@ use super::history::History;
 use super::promises::{Blow, Promises, Strike};
 use crate::clock::Clock;
 use crate::decision::Answer;
+use crate::workload;
 
 /// Where the soak is.
 pub(super) const NAMESPACE: &str = "soak";
@@ -282,8 +283,12 @@ impl State {
             .keys()
             .filter(|(of, _)| of == "networkpolicies");
         let policies = policies.map(|(_, name)| name.clone());
-        let key = ("deployments".to_owned(), format!("{NAME}-worker"));
-        let planned = u64::from(test.spec.workload.simulation.workers.replicas);
+        let components = workload::components(test);
+        let workers = components.iter().find(|one| one.name == "worker");
+        let (name, planned) = workers.map_or_else(Default::default, |workers| {
+            (workers.deployment.clone(), u64::from(workers.replicas))
+        });
+        let key = ("deployments".to_owned(), name);
         let replicas = self
             .objects
             .get(&key)
@@ -529,6 +534,11 @@ impl State {
             .objects
             .keys()
             .filter(|(resource, _)| resource == "deployments")
+            .filter(|key| {
+                self.objects[*key]
+                    .pointer("/metadata/ownerReferences")
+                    .is_some()
+            })
             .cloned()
             .collect();
         for key in deployments {

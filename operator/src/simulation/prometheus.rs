@@ -82,6 +82,7 @@ impl Model {
         let value = match metric {
             "process_resident_memory_bytes" => 1e7,
             "soak_sim_tasks_alive" => 20.0,
+            "up" => 1.0,
             _ => 0.0,
         };
         let series = state.lives.values().map(|life| Series {

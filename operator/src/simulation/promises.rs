@@ -11,6 +11,7 @@ use soak_api::{
 
 use crate::journal::Journal;
 use crate::reasons::breach;
+use crate::workload;
 
 /// What a status may be at most while the soak runs, in bytes of JSON, and at its end.
 const RUNNING_BYTES: usize = 6 * 1024;
@@ -200,9 +201,7 @@ impl Promises {
         let guard = test.and_then(|test| test.spec.chaos.as_ref());
         let guard = guard.map(|chaos| chaos.guard.clone()).unwrap_or_default();
         let percent = usize::from(guard.min_ready_percent);
-        let planned = test.map_or(0, |test| {
-            test.spec.workload.simulation.workers.replicas as usize
-        });
+        let planned = test.map_or(0, |test| workload::replicas(test, "worker") as usize);
         if self.disturbances.is_empty() && strike.ready < planned && !guard.overlap {
             let how = format!("{} of {planned} ready before {uid}", strike.ready);
             self.breaks("no event before recovery from the last", how);

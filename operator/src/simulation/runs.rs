@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use soak_api::{Phase, SoakOutcome};
+use soak_api::{COMPONENT, Phase, SOAK_TEST, SoakOutcome};
 use tokio::task::JoinHandle;
 
 use super::at_the_end::at_the_end;
@@ -100,7 +100,32 @@ fn events(seed: u64) -> Vec<serde_json::Value> {
     events
 }
 
+/// Whether the workload is there before the soak. Of those nothing is scaled or rolled out.
+fn is_there_before(seed: u64) -> bool {
+    seed % 5 == 4 && !matches!(seed % 16, 2 | 6 | 14)
+}
+
+/// The Deployment of a workload that is there before.
+fn there_before() -> serde_json::Value {
+    let labels = json!({SOAK_TEST: NAME, COMPONENT: "worker"});
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "worker", "namespace": NAMESPACE, "uid": "there-before", "labels": labels},
+        "spec": {
+            "replicas": 4,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}},
+        }
+    })
+}
+
 fn soaktest(seed: u64) -> serde_json::Value {
+    let workload = if is_there_before(seed) {
+        json!({"existing": {"deployments": [{"name": "worker", "replicas": 4}], "cooldown": "5s"}})
+    } else {
+        json!({"simulation": {"partitions": 6, "workers": {"replicas": 4}, "producers": {"replicas": 1}}})
+    };
     // Sometimes one that refuses everything.
     let percent = if seed % 10 == 9 {
         100
@@ -113,7 +138,7 @@ fn soaktest(seed: u64) -> serde_json::Value {
         "metadata": {"name": NAME, "namespace": NAMESPACE, "uid": "soak-uid"},
         "spec": {
             "duration": "3m", "warmUp": "15s", "settle": "15s", "deadline": "8m", "seed": seed % 1_000_000,
-            "workload": {"simulation": {"partitions": 6, "workers": {"replicas": 4}, "producers": {"replicas": 1}}},
+            "workload": workload,
             "chaos": {
                 "interval": {"min": "6s", "max": "14s"},
                 "guard": {"startAfter": "5s", "minReadyPercent": percent, "recoveryTimeout": "2m", "overlap": seed % 4 == 3 || seed % 32 == 14},
@@ -146,6 +171,12 @@ async fn soak(seed: u64, faults: Faults, dice: &mut Dice) -> Run {
     let began = Timestamp::from_second(1_800_000_000).expect("in range");
     let model = Arc::new(Model::new(seed, faults, Clock::set_to(began)));
     model.tell(format!("{faults:?}"));
+    let before = is_there_before(seed).then(there_before);
+    let of_before = ("deployments".to_owned(), "worker".to_owned());
+    if let Some(deployment) = &before {
+        let mut state = model.state();
+        state.objects.insert(of_before.clone(), deployment.clone());
+    }
     model
         .state()
         .user_writes(|object| *object = soaktest(seed), began);
@@ -165,10 +196,15 @@ async fn soak(seed: u64, faults: Faults, dice: &mut Dice) -> Run {
         at_the_end(&mut state, test);
     } else {
         let left: Vec<_> = state.pods.keys().cloned().collect();
-        if !deleted || !left.is_empty() {
+        if !deleted || before.is_none() && !left.is_empty() {
             let how = format!("deleted by the user: {deleted}, left: {left:?}");
             state.promises.breaks("deletion completes", how);
         }
+    }
+    if state.objects.get(&of_before) != before.as_ref() {
+        let how = format!("{:?}", state.objects.get(&of_before));
+        let promise = "what was there before is left as it was";
+        state.promises.breaks(promise, how);
     }
     let seconds = model.clock.now().duration_since(began).as_secs_f64();
     state.promises.burden(seconds);

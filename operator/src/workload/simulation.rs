@@ -29,37 +29,28 @@ pub(crate) enum DrainError {
 /// Room for a leak to show, and little enough to be reached by one that runs away.
 const MEMORY_LIMIT: &str = "128Mi";
 
-pub(super) fn components(simulation: &Simulation) -> Vec<Component> {
+pub(super) fn components(test: &SoakTest, simulation: &Simulation) -> Vec<Component> {
+    let component = |name: &str, replicas, memory_limit, judged| Component {
+        name: name.to_owned(),
+        deployment: pods::full_name(test, name),
+        replicas,
+        memory_limit: Some(memory_limit),
+        judged,
+    };
+    let (producers, workers) = (&simulation.producers, &simulation.workers);
     vec![
-        Component {
-            name: nats::NAME,
-            replicas: 1,
-            memory_limit: nats::MEMORY_LIMIT,
-            judged: false,
-        },
-        Component {
-            name: AUDITOR,
-            replicas: 1,
-            memory_limit: MEMORY_LIMIT,
-            judged: false,
-        },
-        Component {
-            name: PRODUCER,
-            replicas: simulation.producers.replicas,
-            memory_limit: MEMORY_LIMIT,
-            judged: true,
-        },
-        Component {
-            name: WORKER,
-            replicas: simulation.workers.replicas,
-            memory_limit: MEMORY_LIMIT,
-            judged: true,
-        },
+        component(nats::NAME, 1, nats::MEMORY_LIMIT, false),
+        component(AUDITOR, 1, MEMORY_LIMIT, false),
+        component(PRODUCER, producers.replicas, MEMORY_LIMIT, true),
+        component(WORKER, workers.replicas, MEMORY_LIMIT, true),
     ]
 }
 
-pub(super) fn deployments(test: &SoakTest, images: &Images) -> Vec<Deployment> {
-    let simulation = &test.spec.workload.simulation;
+pub(super) fn deployments(
+    test: &SoakTest,
+    simulation: &Simulation,
+    images: &Images,
+) -> Vec<Deployment> {
     let (workers, producers) = (&simulation.workers, &simulation.producers);
     let worker_image = workers.image.as_ref().unwrap_or(&images.worker);
     let producer_image = producers.image.as_ref().unwrap_or(&images.producer);
@@ -82,6 +73,11 @@ pub(super) fn deployments(test: &SoakTest, images: &Images) -> Vec<Deployment> {
     if let Some(bytes) = simulation.payload_bytes {
         producer_env.push(pods::env("PAYLOAD_BYTES", bytes.to_string()));
     }
+    let mut audit_env = Vec::new();
+    for env in [&mut worker_env, &mut producer_env, &mut audit_env] {
+        let partitions = simulation.partitions.to_string();
+        env.push(pods::env("PARTITIONS", partitions));
+    }
     // Each knows by itself which leaks are its own.
     for env in [&mut worker_env, &mut producer_env] {
         env.extend(weights_env(&simulation.weights));
@@ -89,7 +85,7 @@ pub(super) fn deployments(test: &SoakTest, images: &Images) -> Vec<Deployment> {
     }
     let audit = Container {
         args: Some(vec!["audit".into()]),
-        ..container(test, AUDITOR, worker_image, vec![])
+        ..container(test, AUDITOR, worker_image, audit_env)
     };
     vec![
         pods::deployment(test, AUDITOR, 1, "Recreate", audit, vec![]),
@@ -113,7 +109,7 @@ pub(super) fn deployments(test: &SoakTest, images: &Images) -> Vec<Deployment> {
 }
 
 /// Tells producers to stop and workers to finish; asking twice changes nothing.
-pub(crate) async fn drain(test: &SoakTest) -> Result<(), DrainError> {
+pub(super) async fn drain(test: &SoakTest) -> Result<(), DrainError> {
     let client = async_nats::connect(nats::url(test)).await?;
     let bucket = jetstream::new(client).get_key_value(CONTROL).await?;
     bucket.put(DRAIN, "1".into()).await?;
@@ -147,10 +143,6 @@ fn container(test: &SoakTest, component: &str, image: &str, more: Vec<EnvVar>) -
     let mut env = vec![
         pods::env_field("POD_NAME", "metadata.name"),
         pods::env("NATS_URL", nats::url(test)),
-        pods::env(
-            "PARTITIONS",
-            test.spec.workload.simulation.partitions.to_string(),
-        ),
     ];
     env.extend(more);
     Container {
@@ -204,7 +196,7 @@ mod tests {
             nats: "nats".into(),
         };
         let test = test(simulation);
-        let deployment = deployments(&test, &images)
+        let deployment = crate::workload::deployments(&test, &images)
             .into_iter()
             .find(|one| one.metadata.name == Some(pods::full_name(&test, component)))
             .expect("a Deployment");
