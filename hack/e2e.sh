@@ -113,7 +113,7 @@ if [ $# -gt 0 ]; then
   lane "$@"
   wait "${lanes[@]}"
 else
-  lane lifecycle
+  lane lifecycle existing
   lane admission examples dashboards plugin chart faults deletion events
   wait "${lanes[@]}"
   # Nobody else may need the operator while it may not do its work, or is killed.

@@ -298,13 +298,14 @@ async fn chaos_without_events_is_refused() {
 
 #[tokio::test]
 async fn a_component_that_does_not_exist_is_refused() {
-    let sentence = "component must be worker or producer, the components of the simulation";
+    let sentence =
+        "spec.chaos.events: component must be worker or producer, the components of the simulation";
     refused(
         &with(
             "podKill: {component: worker}",
             "podKill: {component: coordinator}",
         ),
-        "spec.chaos.events[0]: Invalid value",
+        "spec: Invalid value",
         sentence,
     )
     .await;
@@ -313,10 +314,105 @@ async fn a_component_that_does_not_exist_is_refused() {
             "podRestart: {component: producer",
             "podRestart: {component: nats",
         ),
-        "spec.chaos.events[1]: Invalid value",
+        "spec: Invalid value",
         sentence,
     )
     .await;
+}
+
+/// A `SoakTest` of what is there, that all cases about it start from.
+const EXISTING: &str = "
+apiVersion: soak-operator.io/v1alpha1
+kind: SoakTest
+metadata:
+  name: valid
+spec:
+  duration: 10m
+  workload:
+    existing:
+      deployments:
+        - {name: cart, replicas: 3}
+        - {name: cart-worker, replicas: 6}
+  chaos:
+    interval: {min: 30s, max: 45s}
+    events:
+      - podKill: {component: cart}
+      - leaderKill: {component: cart-worker, leader: {lease: cart-worker}}
+  criteria:
+    - {name: goroutines, growth: {query: go_goroutines, maxPercent: 5}}
+";
+
+#[tokio::test]
+async fn a_workload_that_is_there_is_accepted_and_moves_work_for_half_a_minute() {
+    let spec = accepted(EXISTING).await["spec"].clone();
+    let existing = json!({
+        "deployments": [{"name": "cart", "replicas": 3}, {"name": "cart-worker", "replicas": 6}],
+        "cooldown": "30s",
+    });
+    assert_eq!(spec["workload"], json!({"existing": existing}));
+}
+
+#[tokio::test]
+async fn what_does_not_go_with_a_workload_that_is_there_is_refused_with_what_does() {
+    for (from, to, path, sentence) in [
+        (
+            "podKill: {component: cart}",
+            "podKill: {component: worker}",
+            "spec: Invalid value",
+            "component must be the name of one of spec.workload.existing.deployments",
+        ),
+        (
+            "podKill: {component: cart}",
+            "scale: {component: cart, by: {min: 1, max: 1}, for: 1m}",
+            "spec: Invalid value",
+            "scale and rollout would change a Deployment that is not the soak's own",
+        ),
+        (
+            "podKill: {component: cart}",
+            "rollout: {component: cart}",
+            "spec: Invalid value",
+            "scale and rollout would change a Deployment that is not the soak's own",
+        ),
+        (
+            ", leader: {lease: cart-worker}",
+            "",
+            "spec: Invalid value",
+            "leaderKill.leader is known by a metric of the simulation where left out: set its lease, label or query",
+        ),
+        (
+            "query: go_goroutines",
+            "signal: Tasks",
+            "spec: Invalid value",
+            "signal Tasks is a metric of the simulation: set query to one of your own",
+        ),
+        (
+            "{name: cart, replicas: 3}",
+            "{name: cart-worker, replicas: 3}",
+            "spec.workload.existing.deployments[1]: Duplicate value",
+            "cart-worker",
+        ),
+        (
+            "{name: cart, replicas: 3}",
+            "{name: Cart, replicas: 3}",
+            "spec.workload.existing.deployments[0].name: Invalid value",
+            "use the name of a Deployment",
+        ),
+        (
+            "{name: cart, replicas: 3}",
+            "{name: cart, replicas: 0}",
+            "spec.workload.existing.deployments[0].replicas: Invalid value",
+            "should be greater than or equal to 1",
+        ),
+        (
+            "    existing:\n",
+            "    simulation: {partitions: 6, workers: {replicas: 2}, producers: {replicas: 1}}\n    existing:\n",
+            "spec.workload: Invalid value",
+            "set exactly one of simulation, existing",
+        ),
+    ] {
+        assert_eq!(EXISTING.matches(from).count(), 1, "{from}");
+        refused(&EXISTING.replace(from, to), path, sentence).await;
+    }
 }
 
 #[tokio::test]

@@ -163,7 +163,11 @@ fn criteria(found: &Found) -> Vec<String> {
     if let Some(runtime) = names.and_then(runtime::of) {
         let tasks = runtime.tasks;
         let what = format!("growth: {{query: {}, maxPercent: 5}}", tasks.metric);
-        add(tasks.name, what, &format!("what {} runs at once", runtime.name));
+        add(
+            tasks.name,
+            what,
+            &format!("what {} runs at once", runtime.name),
+        );
     }
     let memory = match names.and_then(runtime::memory) {
         Some(runtime::RESIDENT) => "signal: Memory".to_owned(),
