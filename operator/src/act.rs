@@ -374,6 +374,15 @@ async fn deploy(test: &SoakTest, ctx: &Context) -> Result<Option<String>, Error>
             .await
             .map_err(Error::kube("apply a Deployment of the workload"))?;
     }
+    if Mutant::ChangesWhatIsThere.is_on() && !workload::is_own(&test.spec.workload) {
+        let (params, patch) = (PatchParams::default(), json!({"spec": {"replicas": 9}}));
+        for component in workload::components(test) {
+            deployments
+                .patch(&component.deployment, &params, &Patch::Merge(&patch))
+                .await
+                .map_err(Error::kube("change a Deployment"))?;
+        }
+    }
     workload::problem(test, &deployments)
         .await
         .map_err(Error::kube("look at a Deployment of the workload"))

@@ -39,6 +39,8 @@ pub(crate) enum Mutant {
     IgnoresAbsence,
     /// Sees nothing of what happens to pods beside chaos.
     IgnoresBreaches,
+    /// Brings a workload that was there before to what is planned.
+    ChangesWhatIsThere,
 }
 
 impl Mutant {
@@ -65,7 +67,7 @@ impl Mutant {
     }
 
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::DropsTheUid,
         Self::TakesOverDeletions,
         Self::ForgetsTheIntent,
@@ -83,6 +85,7 @@ impl Mutant {
         Self::BelievesSilence,
         Self::IgnoresAbsence,
         Self::IgnoresBreaches,
+        Self::ChangesWhatIsThere,
     ];
 }
 
