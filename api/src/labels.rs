@@ -9,6 +9,6 @@ pub const COMPONENT: &str = "soak-operator.io/component";
 /// On a pod that chaos must never touch; its value is `true`.
 pub const PROTECT: &str = "soak-operator.io/protect";
 
-/// On what a chaos event has changed: a label of the pod that is cut off, an annotation of the Deployment that is scaled or
-/// rolled out; its value is the event's index.
+/// On what a chaos event has changed: an annotation of the Deployment that is scaled or rolled out, and a label of the
+/// policy that cuts a pod off, with the event's index; a label of that pod, with the SoakTest's uid before it.
 pub const EVENT: &str = "soak-operator.io/event";

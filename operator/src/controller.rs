@@ -13,7 +13,7 @@ use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
-use soak_api::{SOAK_TEST, SoakTest};
+use soak_api::{Phase, SOAK_TEST, SoakTest};
 
 use crate::act::{Done, Tried, act};
 use crate::context::{Context, Error};
@@ -34,6 +34,10 @@ pub(crate) async fn reconcile(
     ctx: &Arc<Context>,
 ) -> Result<Option<Duration>, Error> {
     let test = ctx.latest(&test);
+    if is_over(&test) {
+        ctx.shows(&test);
+        return Ok(None);
+    }
     let now = ctx.now();
     let observed = observe(&test, ctx, now).await?; // read everything once
     let decision = decide(&test, &observed, now); // pure: what next, and why
@@ -65,6 +69,12 @@ pub(crate) async fn reconcile(
             until.map_or(again, |intent| again.min(left(intent.planned_at, ctx)))
         })),
     }
+}
+
+/// Whether nothing is to be done any more, whatever becomes of its pods.
+fn is_over(test: &SoakTest) -> bool {
+    let status = test.status.as_ref();
+    status.is_some_and(|status| status.phase == Phase::Completed)
 }
 
 /// How long it is until then: writing has taken its share.
@@ -114,7 +124,7 @@ pub(crate) async fn run(
         .applied_objects()
         // Our own status writes are no reason to look again.
         .predicate_filter(predicates::generation, PredicateConfig::default());
-    let alive = store.clone();
+    let known = store.clone();
     let context = ctx.clone();
     let controller = Controller::for_stream(changed, store)
         .with_config(Config::default().concurrency(CONCURRENCY))
@@ -127,12 +137,15 @@ pub(crate) async fn run(
         let mut pace = tokio::time::interval(FORGETS_EVERY);
         loop {
             pace.tick().await;
-            let alive = |uid: &str| {
+            context.keep_only(|uid| {
                 let is =
                     |test: &DeserializeGuard<SoakTest>| test.meta().uid.as_deref() == Some(uid);
-                alive.find(is).is_some()
-            };
-            context.keep_only(alive);
+                known.find(is).is_some()
+            });
+            context.pods.keep_departed_of(|(namespace, name)| {
+                let test = known.get(&ObjectRef::new(name).within(namespace));
+                test.is_some_and(|test| test.0.as_ref().is_ok_and(|test| !is_over(test)))
+            });
         }
     };
     tokio::select! {

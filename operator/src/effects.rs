@@ -178,13 +178,14 @@ pub(crate) async fn cut(
         "metadata": {
             "uid": intent.uid,
             "resourceVersion": pod.resource_version(),
-            "labels": {EVENT: intent.index.to_string()},
+            "labels": {EVENT: mark(test, intent.index)},
         },
     });
     still(intent, ctx)?;
     pods.patch(&intent.pod, &PatchParams::default(), &Patch::Merge(&label))
         .await?;
-    let policy = policy(test, intent.index, ctx);
+    let scrapes = ctx.prometheus_url(test).and_then(|url| namespace_of(&url));
+    let policy = policy(test, intent.index, scrapes);
     still(intent, ctx)?;
     match policies.create(&PostParams::default(), &policy).await {
         Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
@@ -258,16 +259,22 @@ fn policy_name(test: &SoakTest, index: u32) -> String {
     format!("{}-partition-{index}", test.name_any())
 }
 
-/// Lets nothing in or out but who scrapes.
-fn policy(test: &SoakTest, index: u32, ctx: &Context) -> NetworkPolicy {
-    let own = (SOAK_TEST.to_owned(), test.name_any());
-    let event = (EVENT.to_owned(), index.to_string());
-    let labels: BTreeMap<_, _> = [own, event].into();
+/// What the pod that an event cuts off is labelled with. A pod may outlive its soak with that label, and the next soak of the
+/// same name is another.
+fn mark(test: &SoakTest, index: u32) -> String {
+    format!("{}-{index}", test.uid().unwrap_or_default())
+}
+
+/// Lets nothing in or out but who scrapes, from that namespace, or from any where it is not known.
+fn policy(test: &SoakTest, index: u32, namespace: Option<String>) -> NetworkPolicy {
+    let labels = |event: String| -> BTreeMap<String, String> {
+        let own = (SOAK_TEST.to_owned(), test.name_any());
+        [own, (EVENT.to_owned(), event)].into()
+    };
     let labels_of = |labels| LabelSelector {
         match_labels: labels,
         match_expressions: None,
     };
-    let namespace = ctx.prometheus_url(test).and_then(|url| namespace_of(&url));
     let name = |namespace| [("kubernetes.io/metadata.name".to_owned(), namespace)].into();
     let scrapes = NetworkPolicyPeer {
         namespace_selector: Some(labels_of(namespace.map(name))),
@@ -275,7 +282,7 @@ fn policy(test: &SoakTest, index: u32, ctx: &Context) -> NetworkPolicy {
     };
     let mut policy = NetworkPolicy {
         spec: Some(NetworkPolicySpec {
-            pod_selector: Some(labels_of(Some(labels.clone()))),
+            pod_selector: Some(labels_of(Some(labels(mark(test, index))))),
             policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
             ingress: Some(vec![NetworkPolicyIngressRule {
                 from: Some(vec![scrapes]),
@@ -286,7 +293,7 @@ fn policy(test: &SoakTest, index: u32, ctx: &Context) -> NetworkPolicy {
         ..NetworkPolicy::default()
     };
     policy.metadata.name = Some(policy_name(test, index));
-    policy.metadata.labels = Some(labels);
+    policy.metadata.labels = Some(labels(index.to_string()));
     policy.metadata.owner_references = test.controller_owner_ref(&()).map(|owner| vec![owner]);
     policy
 }
@@ -336,6 +343,34 @@ mod tests {
         ] {
             assert_eq!(namespace_of(url), None, "{url}");
         }
+    }
+
+    #[test]
+    fn a_pod_that_an_earlier_soak_of_the_same_name_had_cut_off_is_not_cut_off_by_the_next() {
+        let test = |uid: &str| -> SoakTest {
+            let test = json!({
+                "apiVersion": "soak-operator.io/v1alpha1",
+                "kind": "SoakTest",
+                "metadata": {"name": "friday", "namespace": "shop", "uid": uid},
+                "spec": {
+                    "duration": "10m",
+                    "workload": {"existing": {"deployments": [{"name": "cart", "replicas": 3}]}},
+                    "criteria": [{"name": "memory", "growth": {"signal": "Memory", "maxPercent": 5}}]
+                }
+            });
+            serde_json::from_value(test).expect("a SoakTest")
+        };
+        let (earlier, later) = (test("7a9c"), test("55d1"));
+        let mut pod = Pod::default();
+        let cut_off = [
+            (SOAK_TEST.to_owned(), "friday".to_owned()),
+            (EVENT.to_owned(), mark(&earlier, 3)),
+        ];
+        pod.metadata.labels = Some(cut_off.into());
+        let selects = |test: &SoakTest, index| selects(&policy(test, index, None), &pod).ok();
+        assert_eq!(selects(&earlier, 3), Some(true));
+        assert_eq!(selects(&earlier, 13), Some(false));
+        assert_eq!(selects(&later, 3), Some(false));
     }
 
     #[test]

@@ -236,6 +236,13 @@ impl PodFacts {
         })
     }
 
+    /// Forgets the pods that are gone of SoakTests that nobody judges any more: pods that are not the soak's own may come and
+    /// go for years with its label.
+    pub(crate) fn keep_departed_of(&self, goes_on: impl Fn(&SoakTestKey) -> bool) {
+        let mut known = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        known.departed.retain(|key, _| goes_on(key));
+    }
+
     /// Follows a watch of pods and yields the SoakTests whose facts changed.
     pub(crate) fn follow(
         self,
@@ -451,6 +458,22 @@ mod tests {
         let (pods, departed) = facts.of(&key("a")).expect("listed");
         assert_eq!(pods.len(), 1);
         assert!(departed.contains_key("uid-one"));
+    }
+
+    #[test]
+    fn of_pods_that_go_with_the_label_of_no_soak_nothing_is_kept() {
+        let facts = PodFacts::default();
+        list(&facts, &[pod("over", "stays"), pod("goes-on", "stays-too")]);
+        for place in 0..50 {
+            for soak in ["over", "goes-on"] {
+                let gone = pod(soak, &format!("{soak}-{place}"));
+                facts.apply(watcher::Event::Apply(gone.clone()));
+                facts.apply(watcher::Event::Delete(gone));
+            }
+        }
+        facts.keep_departed_of(|(_, name)| name == "goes-on");
+        let departed = |soak| facts.of(&key(soak)).expect("listed").1.len();
+        assert_eq!((departed("over"), departed("goes-on")), (0, 50));
     }
 
     #[test]

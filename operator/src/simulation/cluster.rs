@@ -627,7 +627,8 @@ pub(super) fn event_of(marks: Option<&Value>) -> Option<u64> {
 
 /// The event by which the pod is labelled.
 pub(super) fn labelled(pod: &Pod) -> Option<u64> {
-    pod.metadata.labels.as_ref()?.get(EVENT)?.parse().ok()
+    let mark = pod.metadata.labels.as_ref()?.get(EVENT)?;
+    mark.rsplit('-').next()?.parse().ok()
 }
 
 fn template_of(pod: &Pod) -> String {
