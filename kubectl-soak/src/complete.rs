@@ -3,11 +3,16 @@
 //!
 //! See "kubectl plugin" in the documentation of Kubernetes, and ShellCompDirective in that of cobra.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use clap::{Arg, Command, CommandFactory};
-use kube::ResourceExt;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::ListParams;
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use soak_api::SoakTest;
 
 use crate::{Cli, cluster};
 
@@ -28,7 +33,9 @@ enum Follows {
     /// One of these.
     OneOf(Vec<String>),
     /// The name of a SoakTest.
-    Name,
+    SoakTest,
+    /// The name of a Deployment.
+    Deployment,
     /// A file.
     File,
     /// Anything: nobody knows.
@@ -49,7 +56,8 @@ pub(crate) async fn run(args: &Args) -> String {
     let directive = if follows == Follows::File { 0 } else { 4 };
     let offers = match follows {
         Follows::OneOf(offers) => offers,
-        Follows::Name => names(before).await,
+        Follows::SoakTest => names::<SoakTest>(before).await,
+        Follows::Deployment => names::<Deployment>(before).await,
         Follows::File | Follows::Anything => Vec::new(),
     };
     let offers = offers.into_iter().filter(|offer| offer.starts_with(word));
@@ -87,7 +95,8 @@ fn follows(program: &Command, before: &[String], word: &str) -> Follows {
     }
     match command.get_positionals().next() {
         Some(_) if named => Follows::OneOf(Vec::new()),
-        Some(one) if one.get_id() == "name" => Follows::Name,
+        Some(one) if one.get_id() == "name" => Follows::SoakTest,
+        Some(one) if one.get_id() == "deployment" => Follows::Deployment,
         Some(one) => value(one),
         None => Follows::OneOf(Vec::new()),
     }
@@ -117,8 +126,14 @@ fn value(arg: &Arg) -> Follows {
     }
 }
 
-/// The SoakTests of the namespace that the words are about; none where nobody answers.
-async fn names(before: &[String]) -> Vec<String> {
+/// The objects of a kind in the namespace that the words are about; none where nobody answers.
+async fn names<K>(before: &[String]) -> Vec<String>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + DeserializeOwned,
+{
     let said = |long: &str, short: &str| {
         let joined = format!("{long}=");
         let mut words = before.iter();
@@ -139,12 +154,13 @@ async fn names(before: &[String]) -> Vec<String> {
     };
     let listed = async {
         let cluster = cluster.open().await.ok()?;
-        cluster.soak_tests().list(&ListParams::default()).await.ok()
+        let all: Api<K> = Api::namespaced(cluster.client, &cluster.namespace);
+        all.list(&ListParams::default()).await.ok()
     };
     let listed = tokio::time::timeout(PATIENCE, listed).await;
-    let tests = listed.ok().flatten().map(|list| list.items);
-    let tests = tests.unwrap_or_default().into_iter();
-    tests.map(|test| test.name_any()).collect()
+    let found = listed.ok().flatten().map(|list| list.items);
+    let found = found.unwrap_or_default().into_iter();
+    found.map(|one| one.name_any()).collect()
 }
 
 #[cfg(test)]
@@ -174,11 +190,20 @@ mod tests {
     #[test]
     fn a_name_follows_where_a_soak_is_asked_for_and_only_once() {
         for command in ["watch", "describe", "abort", "report"] {
-            assert_eq!(after(&[command, ""]), Follows::Name, "{command}");
-            assert_eq!(after(&[command, "-n", "soak", "l"]), Follows::Name);
-            assert_eq!(after(&[command, "--namespace=soak", "l"]), Follows::Name);
+            assert_eq!(after(&[command, ""]), Follows::SoakTest, "{command}");
+            assert_eq!(after(&[command, "-n", "soak", "l"]), Follows::SoakTest);
+            assert_eq!(
+                after(&[command, "--namespace=soak", "l"]),
+                Follows::SoakTest
+            );
             assert_eq!(offers(&[command, "leaking", ""]), Vec::<String>::new());
         }
+    }
+
+    #[test]
+    fn what_is_there_is_begun_with_by_the_name_of_a_deployment() {
+        assert_eq!(after(&["init", "-n", "shop", ""]), Follows::Deployment);
+        assert_eq!(after(&["init", "cart", "--name", ""]), Follows::Anything);
     }
 
     #[test]
