@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use http::Request;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::ResourceExt;
@@ -19,14 +20,19 @@ use soak_e2e::{
     JournalEvent, Namespace, Plugin, PodLog, Probe, came_to, client, criterion, kubectl,
     kubectl_with_input, prometheus_image, say, wait_until,
 };
-use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 /// A namespace with somebody's own programs in it, all of them ready.
 async fn shop(theme: &str) -> Namespace {
     let namespace = Namespace::new(&client().await, theme).await;
-    let manifest = include_str!("fixtures/cart.yaml").replace("$IMAGE", &prometheus_image());
-    let there = ["apply", "-n", &namespace.name, "-f", "-"];
-    kubectl_with_input(&there, &manifest).await.unwrap();
+    for (name, replicas) in [("cart", "3"), ("bystander", "1")] {
+        let manifest = include_str!("fixtures/cart.yaml")
+            .replace("$NAME", name)
+            .replace("$REPLICAS", replicas)
+            .replace("$IMAGE", &prometheus_image());
+        let there = ["apply", "-n", &namespace.name, "-f", "-"];
+        kubectl_with_input(&there, &manifest).await.unwrap();
+    }
     for name in ["cart", "bystander"] {
         rolled_out(&namespace, name).await;
     }
@@ -166,21 +172,19 @@ async fn what_has_agreed_is_soaked_and_left_as_it_was() {
     assert_eq!(uids(&pods(&namespace, "cart").await), living);
 }
 
-/// Opens a connection to each pod every now and then and never closes it: a goroutine each, as long as the pod lives.
+/// Asks each pod every now and then for a profile of the next ten minutes, which takes a goroutine or two until the pod goes.
 async fn leak(namespace: &Namespace) {
-    let (mut pace, mut open) = (
-        tokio::time::interval(Duration::from_millis(500)),
-        Vec::new(),
-    );
+    let mut pace = tokio::time::interval(Duration::from_secs(1));
+    let mut asked = JoinSet::new();
     // Bounded, whatever becomes of the test.
-    while open.len() < 1_000 {
+    while asked.len() < 600 {
         pace.tick().await;
         for pod in pods(namespace, "cart").await {
-            let address = pod.status.and_then(|status| status.pod_ip);
-            let Some(address) = address else { continue };
-            let asked = TcpStream::connect((address, 9090));
-            let asked = tokio::time::timeout(Duration::from_millis(200), asked).await;
-            open.extend(asked.ok().and_then(Result::ok));
+            let pod = format!("{}/pods/{}:9090", namespace.name, pod.name_any());
+            let path = "proxy/debug/pprof/goroutine?seconds=600";
+            let request = Request::get(format!("/api/v1/namespaces/{pod}/{path}"));
+            let (client, request) = (namespace.client.clone(), request.body(Vec::new()).unwrap());
+            asked.spawn(async move { client.request_text(request).await });
         }
     }
     say("the leak has become too large");
