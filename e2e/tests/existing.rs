@@ -30,8 +30,8 @@ async fn shop(theme: &str) -> Namespace {
             .replace("$NAME", name)
             .replace("$REPLICAS", replicas)
             .replace("$IMAGE", &prometheus_image());
-        let there = ["apply", "-n", &namespace.name, "-f", "-"];
-        kubectl_with_input(&there, &manifest).await.unwrap();
+        let apply = ["apply", "-n", &namespace.name, "-f", "-"];
+        kubectl_with_input(&apply, &manifest).await.unwrap();
     }
     for name in ["cart", "bystander"] {
         rolled_out(&namespace, name).await;

@@ -107,8 +107,11 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> anyhow::Result<u8> {
     let text = match command {
-        Command::Run(args) => return run::run(&args).await.map(|end| end.map_or(0, ended)),
-        Command::Watch(args) => return watch::run(&args).await.map(ended),
+        Command::Run(args) => {
+            let end = Box::pin(run::run(&args)).await?;
+            return Ok(end.map_or(0, ended));
+        }
+        Command::Watch(args) => return Box::pin(watch::run(&args)).await.map(ended),
         Command::Lint(args) => {
             let linted = lint::run(&args)?;
             print(&linted.text)?;

@@ -251,10 +251,13 @@ fn soak(draft: &mut Draft<'_>) {
         draft.look_at(draft.now);
         return;
     }
-    settling(
-        draft,
-        "the judged window is over, the workload recovers and drains",
-    );
+    let and_drains = if workload::is_own(&draft.test.spec.workload) {
+        " and drains"
+    } else {
+        ""
+    };
+    let message = format!("the judged window is over, the workload recovers{and_drains}");
+    settling(draft, message);
 }
 
 fn settling(draft: &mut Draft<'_>, message: impl Into<String>) {
