@@ -356,10 +356,10 @@ pub struct HealthBreach {
 }
 
 impl HealthBreach {
-    /// A node that was lost, or an event that was done after it had been given up, proves nothing about the workload either
-    /// way: health cannot pass any more, and does not fail by it.
+    /// A node that was lost, an event that was done after it had been given up, or pods that somebody added, prove nothing
+    /// about the workload either way: health cannot pass any more, and does not fail by it.
     pub fn proves_nothing(&self) -> bool {
-        [breach::NODE_LOST, breach::DONE_LATE].contains(&self.reason.as_str())
+        [breach::NODE_LOST, breach::DONE_LATE, breach::MORE_PODS].contains(&self.reason.as_str())
     }
 }
 
@@ -379,6 +379,8 @@ pub mod breach {
     pub const NOT_UNDONE: &str = "NotUndone";
     /// An event was carried out after it had been given up.
     pub const DONE_LATE: &str = "DoneLate";
+    /// Somebody gave a Deployment that is not the soak's own more pods than are planned.
+    pub const MORE_PODS: &str = "MorePods";
     /// A node went away, and its pods with it.
     pub const NODE_LOST: &str = "NodeLost";
 }

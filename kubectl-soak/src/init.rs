@@ -30,16 +30,25 @@ pub(crate) struct Args {
 /// The longest name of a SoakTest.
 const LONGEST_NAME: usize = 40;
 
+/// The longest name of a Deployment that a SoakTest can be about, and the most pods of it.
+const LONGEST_COMPONENT: usize = 63;
+const MOST_REPLICAS: u32 = 500;
+
 /// How long pods are given to reach their steady state where nobody knows, in minutes: the API's own default.
 const WARM_UP: u32 = 10;
 
 /// The SoakTest in YAML.
 pub(crate) async fn run(args: &Args) -> anyhow::Result<String> {
     let name = args.name.as_deref().unwrap_or(&args.deployment);
-    let fits = name.len() <= LONGEST_NAME && name.starts_with(|c: char| c.is_ascii_lowercase());
-    if !fits || name.contains('.') {
+    if !is_name(name, LONGEST_NAME) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
         bail!(
             "{name} cannot be the name of a SoakTest: give one with --name, of at most {LONGEST_NAME} lower case letters, digits and dashes, starting with a letter"
+        );
+    }
+    if !is_name(&args.deployment, LONGEST_COMPONENT) {
+        bail!(
+            "a SoakTest cannot be about Deployment {}: its name has to be of at most {LONGEST_COMPONENT} lower case letters, digits and dashes",
+            args.deployment
         );
     }
     let cluster = args.cluster.open().await?;
@@ -50,7 +59,30 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<String> {
             found.name
         );
     }
+    if found.replicas > MOST_REPLICAS {
+        bail!(
+            "Deployment {} has {} pods, and a SoakTest can be about {MOST_REPLICAS} at most",
+            found.name,
+            found.replicas
+        );
+    }
     Ok(written(name, &found, &cluster.flags))
+}
+
+fn is_name(name: &str, longest: usize) -> bool {
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let ends = name.starts_with('-') || name.ends_with('-');
+    !name.is_empty() && name.len() <= longest && name.chars().all(known) && !ends
+}
+
+/// A name as YAML takes it for one: some look like numbers or like yes and no.
+fn scalar(name: &str) -> String {
+    const WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    if name.starts_with(|c: char| c.is_ascii_lowercase()) && !WORDS.contains(&name) {
+        name.to_owned()
+    } else {
+        format!("\"{name}\"")
+    }
 }
 
 fn written(soak: &str, found: &Found, flags: &str) -> String {
@@ -68,13 +100,14 @@ fn written(soak: &str, found: &Found, flags: &str) -> String {
     for line in remarks(soak, found, flags) {
         let _ = writeln!(text, "#\n# {line}");
     }
+    let (name, namespace) = (scalar(name), scalar(namespace));
     let (min, max) = pause(*replicas);
     let _ = write!(
         text,
         "apiVersion: soak-operator.io/v1alpha1\n\
          kind: SoakTest\n\
          metadata:\n\
-         \x20 name: {soak}\n\
+         \x20 name: {}\n\
          \x20 namespace: {namespace}\n\
          spec:\n\
          \x20 warmUp: {WARM_UP}m  # how long a pod takes to its steady state: caches are full, pools have grown\n\
@@ -86,6 +119,7 @@ fn written(soak: &str, found: &Found, flags: &str) -> String {
          \x20     cooldown: 30s # how long work still moves between pods once all are ready again after a kill\n\
          \x20 chaos:\n\
          \x20   interval: {{min: {min}m, max: {max}m}} # so that a pod lives for some {} minutes\n",
+        scalar(soak),
         4 * WARM_UP
     );
     if *replicas == 1 {
@@ -135,7 +169,9 @@ fn remarks(soak: &str, found: &Found, flags: &str) -> Vec<String> {
         )),
         Ok(_) => {}
         Err(problem) => remarks.push(format!(
-            "Nothing is known of its metrics, and the criteria are a guess: {problem}."
+            "Nothing is known of its metrics, and the criteria are a guess: {}.\n\
+             # Prometheus has to scrape its pods themselves, or the soak cannot pass: see docs/existing.md.",
+            problem.replace(char::is_control, " ")
         )),
     }
     remarks
@@ -150,6 +186,16 @@ fn pause(replicas: u32) -> (u32, u32) {
 
 fn criteria(found: &Found) -> Vec<String> {
     let mut lines = Vec::new();
+    // Where there are others, each may have the same metrics.
+    let of = if found.sidecars {
+        format!("{{container=\"{}\"}}", found.container)
+    } else {
+        String::new()
+    };
+    let query = |metric: &str| match of.as_str() {
+        "" => format!("query: {metric}"),
+        of => format!("query: '{metric}{of}'"),
+    };
     let mut add = |name: &str, what: String, why: &str| {
         let why = if why.is_empty() {
             String::new()
@@ -162,7 +208,7 @@ fn criteria(found: &Found) -> Vec<String> {
     let names = metrics.map(|Metrics { names, .. }| names);
     if let Some(runtime) = names.and_then(runtime::of) {
         let tasks = runtime.tasks;
-        let what = format!("growth: {{query: {}, maxPercent: 5}}", tasks.metric);
+        let what = format!("growth: {{{}, maxPercent: 5}}", query(tasks.metric));
         add(
             tasks.name,
             what,
@@ -170,8 +216,8 @@ fn criteria(found: &Found) -> Vec<String> {
         );
     }
     let memory = match names.and_then(runtime::memory) {
-        Some(runtime::RESIDENT) => "signal: Memory".to_owned(),
-        Some(metric) => format!("query: {metric}"),
+        Some(runtime::RESIDENT) if !found.sidecars => "signal: Memory".to_owned(),
+        Some(metric) => query(metric),
         // Kubelets measure it, whatever the process tells.
         None => format!(
             "query: 'container_memory_working_set_bytes{{container=\"{}\"}}'",
@@ -182,7 +228,7 @@ fn criteria(found: &Found) -> Vec<String> {
     add("memory", format!("growth: {{{memory}, {limit}}}"), &why);
     if names.is_some_and(|names| names.contains(runtime::FILES.metric)) {
         let files = runtime::FILES;
-        let what = format!("growth: {{query: {}, maxPercent: 10}}", files.metric);
+        let what = format!("growth: {{{}, maxPercent: 10}}", query(files.metric));
         add(files.name, what, "files, sockets and pipes");
     }
     let slowest = "recovery: {max: 2m, percentile: 100}".to_owned();
@@ -225,7 +271,7 @@ mod tests {
 
     fn found(replicas: u32, metrics: Result<&str, &str>) -> Found {
         let metrics = metrics.map(|text| Metrics {
-            pod: "cart-1".to_owned(),
+            container: "cart".to_owned(),
             place: "9090/metrics".to_owned(),
             named: true,
             names: runtime::names(text),
@@ -235,6 +281,7 @@ mod tests {
             namespace: "shop".to_owned(),
             replicas,
             container: "cart".to_owned(),
+            sidecars: false,
             memory_limit: Some(("256Mi".to_owned(), 268_435_456.0)),
             labels: [(SOAK_TEST.to_owned(), "cart".to_owned())].into(),
             autoscaler: None,
@@ -267,10 +314,55 @@ mod tests {
                 Ok("http_requests_total 3\n"),
                 Err("none of its pods is ready"),
             ] {
-                let text = written("cart", &found(replicas, metrics), " -n shop");
-                assert_eq!(lint::found(&text), Vec::<String>::new(), "{text}");
+                for sidecars in [false, true] {
+                    let found = Found {
+                        sidecars,
+                        ..found(replicas, metrics)
+                    };
+                    let text = written("cart", &found, " -n shop");
+                    assert_eq!(lint::found(&text), Vec::<String>::new(), "{text}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn names_that_look_like_something_else_stay_names() {
+        for name in ["2024", "on", "null", "1e3", "cart"] {
+            let found = Found {
+                name: name.to_owned(),
+                namespace: name.to_owned(),
+                ..found(3, Ok(GO))
+            };
+            let text = written("friday", &found, "");
+            assert_eq!(lint::found(&text), Vec::<String>::new(), "{text}");
+            let test: soak_api::SoakTest = serde_saphyr::from_str(&text).expect("a SoakTest");
+            assert_eq!(test.metadata.namespace.as_deref(), Some(name));
+            let existing = test.spec.workload.existing.expect("existing");
+            assert_eq!(existing.deployments[0].name, name);
+        }
+    }
+
+    #[test]
+    fn what_a_pod_says_does_not_end_the_comment_that_it_is_told_in() {
+        let found = found(3, Err("pod cart-1 tells none: a\nspec: {}"));
+        let text = written("cart", &found, "");
+        assert!(text.contains("# Nothing is known of its metrics"), "{text}");
+        assert!(!text.contains("\nspec: {}"), "{text}");
+    }
+
+    #[test]
+    fn of_several_containers_the_one_that_has_the_metrics_is_named() {
+        let found = Found {
+            sidecars: true,
+            ..found(3, Ok(GO))
+        };
+        let text = written("cart", &found, "");
+        assert!(
+            text.contains("query: 'go_goroutines{container=\"cart\"}'"),
+            "{text}"
+        );
+        assert!(!text.contains("signal: Memory"), "{text}");
     }
 
     #[test]

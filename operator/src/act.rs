@@ -15,7 +15,6 @@ use crate::chaos::{self, Deed};
 use crate::context::{Context, Error};
 use crate::decision::{Answer, Effect, Undoing};
 use crate::effects::{self, Refusal, remove_owned};
-use crate::facts::PodFact;
 use crate::mutant::Mutant;
 use crate::record::Persisted;
 use crate::workload;
@@ -60,16 +59,17 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
             Ok(Done::Nothing)
         }
         Effect::Deploy => {
-            let problem = match deploy(&test, ctx).await {
-                Ok(problem) => problem,
-                Err(error) => Some(error.to_string()),
+            let deployed = match deploy(&test, ctx).await {
+                Ok(None) => Ok(()),
+                Ok(Some(problem)) => Err(problem),
+                Err(error) => Err(error.to_string()),
             };
-            if let Some(problem) = &problem {
+            if let Err(problem) = &deployed {
                 let soaktest = test.name_any();
                 tracing::warn!(soaktest, problem, "the workload is not there");
             }
             ctx.remember(&test, |memory| {
-                memory.undeployable = problem;
+                memory.deployed = Some(deployed);
                 memory.applied_at = Some(ctx.now());
             });
             Ok(Done::Nothing)
@@ -122,13 +122,13 @@ async fn inject(
                 let grace = Some(*grace_period_seconds);
                 let params = only(&intent, version, grace);
                 let deleted = pods.delete(&intent.pod, &params);
-                told(within(deleted).await, &pods, &intent, again).await
+                told(within(deleted).await, test, &pods, &intent, again).await
             }
             Deed::Evict => {
                 let evicted = evict(&pods, &intent, only(&intent, version, None));
-                told(within(evicted).await, &pods, &intent, again).await
+                told(within(evicted).await, test, &pods, &intent, again).await
             }
-            Deed::Crash(endpoint) => (crash(&pods, &intent, endpoint, ctx).await, None),
+            Deed::Crash(endpoint) => (crash(test, &pods, &intent, endpoint, ctx).await, None),
             Deed::CutOff { .. } => changed_by(Box::pin(cut_off(test, &pods, &intent, ctx))).await,
             Deed::Scale { replicas, .. } => {
                 changed_by(Box::pin(effects::scale(test, &intent, *replicas, ctx))).await
@@ -193,6 +193,7 @@ async fn within<T>(asked: impl Future<Output = kube::Result<T>>) -> Option<kube:
 /// try may be made.
 async fn told<T>(
     answer: Option<kube::Result<T>>,
+    test: &SoakTest,
     pods: &Api<Pod>,
     intent: &PendingIntent,
     again: bool,
@@ -202,7 +203,7 @@ async fn told<T>(
         // Gone, perhaps by the earlier try: the next pass finds it gone and presumes that.
         Some(Err(kube::Error::Api(status))) if again && status.code == 404 => Answer::Unknown,
         Some(Err(kube::Error::Api(status))) if status.code == 409 => {
-            return changed(pods, intent, again).await;
+            return changed(test, pods, intent, again).await;
         }
         Some(Err(error)) => meaning(&error),
         None => Answer::Unknown,
@@ -247,7 +248,7 @@ async fn cut_off(
     ctx: &Context,
 ) -> Result<(), Refusal> {
     let pod = pods.get_opt(&intent.pod).await?;
-    let meant = pod.filter(|pod| is_meant(pod, intent));
+    let meant = pod.filter(|pod| is_meant(test, pod, intent));
     effects::cut(test, intent, &meant.ok_or(Refusal::Gone)?, ctx).await
 }
 
@@ -286,7 +287,8 @@ async fn restore(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
     result.and(reconnect_all(test, ctx).await)
 }
 
-async fn reconnect_all(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
+/// Takes away what is left of events that cut pods off.
+pub(crate) async fn reconnect_all(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
     if !chaos::cuts_off(test) {
         return Ok(());
     }
@@ -310,6 +312,7 @@ fn over_budget(status: &Status) -> bool {
 /// Asks the process to crash, if the container is still the one that was meant. Its address is read anew, for it may have
 /// passed to another pod; and the pod itself refuses what is not meant for it.
 async fn crash(
+    test: &SoakTest,
     pods: &Api<Pod>,
     intent: &PendingIntent,
     endpoint: &CrashEndpoint,
@@ -325,29 +328,37 @@ async fn crash(
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
     match address {
         Some(_) if !ctx.in_time(intent) => Answer::Unknown,
-        Some(address) if is_meant(&pod, intent) => {
+        Some(address) if is_meant(test, &pod, intent) => {
             ctx.outside.crash(&address, &intent.pod, endpoint).await
         }
         _ => Answer::Gone,
     }
 }
 
-/// Whether the pod is still what was chosen: that very container, which serves and which nobody has protected.
-fn is_meant(pod: &Pod, intent: &PendingIntent) -> bool {
-    PodFact::of(pod).is_some_and(|(_, fact)| {
-        let same = fact.uid == intent.uid && fact.restarts == intent.restarts;
+/// Whether the pod is still what was chosen: that very container, which serves and which nobody has protected, of a pod that
+/// is still of the soak and of the component.
+fn is_meant(test: &SoakTest, pod: &Pod, intent: &PendingIntent) -> bool {
+    workload::pod_of(test, pod).is_some_and(|fact| {
+        let same = fact.uid == intent.uid
+            && fact.restarts == intent.restarts
+            && fact.component == intent.component;
         same && fact.serves() && !fact.protected
     })
 }
 
 /// What has become of a pod that is not as it was when it was looked at.
-async fn changed(pods: &Api<Pod>, intent: &PendingIntent, again: bool) -> (Answer, Option<String>) {
+async fn changed(
+    test: &SoakTest,
+    pods: &Api<Pod>,
+    intent: &PendingIntent,
+    again: bool,
+) -> (Answer, Option<String>) {
     let Some(Ok(found)) = within(pods.get_opt(&intent.pod)).await else {
         return (Answer::Unknown, None);
     };
     let same = found.filter(|pod| pod.uid().as_ref() == Some(&intent.uid));
     match same {
-        Some(pod) if is_meant(&pod, intent) => (Answer::Unknown, pod.resource_version()),
+        Some(pod) if is_meant(test, &pod, intent) => (Answer::Unknown, pod.resource_version()),
         Some(pod) if pod.metadata.deletion_timestamp.is_none() => {
             let why = "the pod is not what it was when it was chosen";
             (Answer::Refused(why.to_owned()), None)

@@ -49,10 +49,12 @@ pub(crate) struct Memory {
     /// The SoakTest as last written, until the watch has caught up.
     pub(crate) written: Option<Arc<SoakTest>>,
     pub(crate) journal: Option<Arc<Journal>>,
-    /// Why the workload could not be created, or is not there as planned, when that was last tried.
-    pub(crate) undeployable: Option<String>,
+    /// Whether the workload was there as planned when that was last looked at, or why not; `None` before that.
+    pub(crate) deployed: Option<Result<(), String>>,
     /// When that was.
     pub(crate) applied_at: Option<Timestamp>,
+    /// What is left of events has been looked for since the soak was over, and is gone.
+    pub(crate) tidied: bool,
     /// The intent that this process has written down and not asked for yet.
     pub(crate) held: Option<PendingIntent>,
     /// What became of the look that was begun last.

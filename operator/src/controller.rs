@@ -15,7 +15,8 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 use soak_api::{Phase, SOAK_TEST, SoakTest};
 
-use crate::act::{Done, Tried, act};
+use crate::act::{Done, Tried, act, reconnect_all};
+use crate::chaos;
 use crate::context::{Context, Error};
 use crate::decide::{decide, resolve, undone};
 use crate::decision::{Decision, Effect};
@@ -24,6 +25,9 @@ use crate::record::record;
 
 /// How many SoakTests are reconciled at the same time.
 const CONCURRENCY: u16 = 16;
+
+/// How long it is until what is left of events is looked for again where that could not be done.
+const TIDIES_EVERY: Duration = Duration::from_secs(60);
 
 /// How often what is remembered of SoakTests that are gone is forgotten.
 const FORGETS_EVERY: Duration = Duration::from_secs(30);
@@ -36,7 +40,7 @@ pub(crate) async fn reconcile(
     let test = ctx.latest(&test);
     if is_over(&test) {
         ctx.shows(&test);
-        return Ok(None);
+        return afterwards(&test, ctx).await;
     }
     let now = ctx.now();
     let observed = observe(&test, ctx, now).await?; // read everything once
@@ -68,6 +72,25 @@ pub(crate) async fn reconcile(
             let until = waits.filter(|intent| intent.planned_at > now);
             until.map_or(again, |intent| again.min(left(intent.planned_at, ctx)))
         })),
+    }
+}
+
+/// Nothing of what an event has done stays behind: what could not be undone before the deadline is undone now, looked for by
+/// each process once.
+async fn afterwards(test: &SoakTest, ctx: &Context) -> Result<Option<Duration>, Error> {
+    if ctx.remembered(test).tidied || !chaos::cuts_off(test) {
+        return Ok(None);
+    }
+    match reconnect_all(test, ctx).await {
+        Ok(()) => {
+            ctx.remember(test, |memory| memory.tidied = true);
+            Ok(None)
+        }
+        Err(error) => {
+            let soaktest = test.name_any();
+            tracing::warn!(soaktest, %error, "what is left of events could not be looked for");
+            Ok(Some(TIDIES_EVERY))
+        }
     }
 }
 

@@ -25,11 +25,15 @@ pub(crate) struct PodFact {
     /// Its resource version. A change of nothing else is no change of the facts.
     pub(crate) version: String,
     pub(crate) component: String,
+    /// The Deployment that keeps it, by way of a ReplicaSet; `None` where none does.
+    pub(crate) deployment: Option<String>,
     pub(crate) created_at: Timestamp,
     /// When the last of its containers started that did; `None` while one of them does not run.
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) ready: bool,
     pub(crate) terminating: bool,
+    /// It has failed or succeeded, and is nothing but its object any more.
+    pub(crate) over: bool,
     pub(crate) protected: bool,
     /// How often its containers have been restarted, all of them together: each begins another incarnation.
     pub(crate) restarts: u32,
@@ -91,10 +95,14 @@ impl PodFact {
             uid: pod.uid().unwrap_or_default(),
             version: pod.resource_version().unwrap_or_default(),
             component: labels.get(COMPONENT).cloned().unwrap_or_default(),
+            deployment: deployment(pod),
             created_at: pod.creation_timestamp().map(|t| t.0).unwrap_or_default(),
             started_at: all_started(&containers),
             ready,
             terminating: pod.metadata.deletion_timestamp.is_some(),
+            over: status
+                .and_then(|s| s.phase.as_deref())
+                .is_some_and(|phase| matches!(phase, "Failed" | "Succeeded")),
             protected: labels.get(PROTECT).is_some_and(|v| v == "true"),
             restarts: containers
                 .iter()
@@ -115,6 +123,15 @@ impl PodFact {
         };
         Some(((pod.namespace().unwrap_or_default(), test.clone()), fact))
     }
+}
+
+/// A Deployment's ReplicaSets have its name and the hash of their template.
+fn deployment(pod: &Pod) -> Option<String> {
+    let hash = pod.labels().get("pod-template-hash")?;
+    let mut owners = pod.owner_references().iter();
+    let set = owners.find(|owner| owner.kind == "ReplicaSet" && owner.controller == Some(true))?;
+    let name = set.name.strip_suffix(hash.as_str())?.strip_suffix('-')?;
+    Some(name.to_owned())
 }
 
 /// The containers that are to run for as long as the pod does: its own, and sidecars, which are written as init containers
@@ -220,6 +237,8 @@ struct Known {
     /// The last facts of pods that are gone, by uid, until the last pod of their SoakTest has gone too.
     departed: HashMap<SoakTestKey, HashMap<String, PodFact>>,
     relisted: HashMap<SoakTestKey, BTreeMap<String, PodFact>>,
+    /// Which SoakTest each of the pods was last labelled with, by uid.
+    whose: HashMap<String, SoakTestKey>,
 }
 
 impl PodFacts {
@@ -277,6 +296,12 @@ impl PodFacts {
                 let Some((key, fact)) = PodFact::of(&pod) else {
                     return Vec::new();
                 };
+                let before = known.whose.insert(fact.uid.clone(), key.clone());
+                let other = before.filter(|before| *before != key);
+                if let Some(other) = &other {
+                    // It was given another label, and is none of that soak's any more.
+                    known.withdraw(other, &fact.uid);
+                }
                 let before = known
                     .pods
                     .entry(key.clone())
@@ -286,13 +311,14 @@ impl PodFacts {
                 if before.map(|before| PodFact { version, ..before }) == Some(fact) {
                     Vec::new()
                 } else {
-                    vec![key]
+                    other.into_iter().chain([key]).collect()
                 }
             }
             watcher::Event::Delete(pod) => {
                 let Some((key, fact)) = PodFact::of(&pod) else {
                     return Vec::new();
                 };
+                known.whose.remove(&fact.uid);
                 known.leave(&key, fact);
                 vec![key]
             }
@@ -312,6 +338,12 @@ impl PodFacts {
             }
             watcher::Event::InitDone => {
                 let listed = std::mem::take(&mut known.relisted);
+                let uids = |(key, pods): (&SoakTestKey, &BTreeMap<String, PodFact>)| {
+                    let key = key.clone();
+                    let uids = pods.keys().cloned().collect::<Vec<_>>().into_iter();
+                    uids.map(move |uid| (uid, key.clone()))
+                };
+                known.whose = listed.iter().flat_map(uids).collect();
                 let before = std::mem::replace(&mut known.pods, listed);
                 let Known { pods, departed, .. } = &mut *known;
                 // Of those that were gone with their whole SoakTest before this list, nobody asks any more.
@@ -337,6 +369,15 @@ impl PodFacts {
 }
 
 impl Known {
+    /// The pod is there, and not the SoakTest's any more.
+    fn withdraw(&mut self, key: &SoakTestKey, uid: &str) {
+        let fact = self.pods.get_mut(key).and_then(|pods| pods.remove(uid));
+        if let Some(fact) = fact {
+            let departed = self.departed.entry(key.clone()).or_default();
+            departed.insert(uid.to_owned(), fact);
+        }
+    }
+
     fn leave(&mut self, key: &SoakTestKey, fact: PodFact) {
         if let Some(pods) = self.pods.get_mut(key) {
             pods.remove(&fact.uid);
@@ -355,6 +396,8 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
     use super::*;
 
     fn pod(test: &str, name: &str) -> Pod {
@@ -458,6 +501,46 @@ mod tests {
         let (pods, departed) = facts.of(&key("a")).expect("listed");
         assert_eq!(pods.len(), 1);
         assert!(departed.contains_key("uid-one"));
+    }
+
+    #[test]
+    fn a_pod_that_is_given_another_label_is_none_of_the_first_soaks_any_more() {
+        let facts = PodFacts::default();
+        list(&facts, &[pod("a", "one"), pod("a", "two")]);
+        let changed = facts.apply(watcher::Event::Apply(pod("none", "one")));
+        assert_eq!(changed, [key("a"), key("none")]);
+        let (pods, departed) = facts.of(&key("a")).expect("listed");
+        let names: Vec<_> = pods.iter().map(|pod| pod.name.as_str()).collect();
+        assert_eq!(names, ["two"]);
+        assert!(departed.contains_key("uid-one"));
+        facts.apply(watcher::Event::Delete(pod("none", "one")));
+        let known = facts.inner.lock().expect("not poisoned");
+        assert_eq!(known.whose.len(), 1, "{:?}", known.whose);
+    }
+
+    #[test]
+    fn a_pod_is_kept_by_the_deployment_whose_replica_set_controls_it() {
+        let kept_by = |owner: &str, controls: bool| {
+            let mut pod = pod("a", "one");
+            let labels = pod.metadata.labels.as_mut().expect("labels");
+            labels.insert("pod-template-hash".to_owned(), "5c9d".to_owned());
+            pod.metadata.owner_references = Some(vec![OwnerReference {
+                kind: "ReplicaSet".to_owned(),
+                name: owner.to_owned(),
+                controller: Some(controls),
+                ..OwnerReference::default()
+            }]);
+            PodFact::of(&pod).expect("of a soak").1.deployment
+        };
+        assert_eq!(kept_by("cart-5c9d", true).as_deref(), Some("cart"));
+        assert_eq!(
+            kept_by("cart-canary-5c9d", true).as_deref(),
+            Some("cart-canary")
+        );
+        assert_eq!(kept_by("cart-77aa", true), None, "of an older template");
+        assert_eq!(kept_by("cart-5c9d", false), None, "let go of");
+        let bare = PodFact::of(&pod("a", "one")).expect("of a soak").1;
+        assert_eq!(bare.deployment, None);
     }
 
     #[test]

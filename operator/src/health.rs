@@ -6,8 +6,8 @@ use soak_api::{CriterionResult, EventResult, HealthBreach, SoakTest};
 use crate::journal::Journal;
 use crate::reasons::describe;
 
-/// Nothing may happen to the workload that chaos did not do; a node that was lost, or an event that was done after it had been
-/// given up, proves nothing either way.
+/// Nothing may happen to the workload that chaos did not do; a node that was lost, an event that was done after it had been
+/// given up, or pods that were added, prove nothing either way.
 pub(crate) fn health(test: &SoakTest, journal: &Journal) -> CriterionResult {
     let breaches = journal.breaches.iter();
     let (lost, own): (Vec<_>, Vec<_>) = breaches.partition(|one| one.proves_nothing());
@@ -33,7 +33,7 @@ pub(crate) fn health(test: &SoakTest, journal: &Journal) -> CriterionResult {
         (
             Outcome::Inconclusive,
             format!(
-                "a node went away, or an event was done after it had been given up, which says nothing about the workload: {}.",
+                "a node went away, an event was done after it had been given up, or pods were added, which says nothing about the workload: {}.",
                 listed(&lost)
             ),
         )

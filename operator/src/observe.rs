@@ -31,10 +31,11 @@ pub(crate) async fn observe(
     now: Timestamp,
 ) -> Result<Observed, Error> {
     let key = (test.namespace().unwrap_or_default(), test.name_any());
-    let (mut pods, departed) = ctx.pods.of(&key).ok_or(Error::NotYetListed)?;
+    let (mut pods, mut departed) = ctx.pods.of(&key).ok_or(Error::NotYetListed)?;
     let components = workload::components(test);
     // A label is quickly copied: what is of no component of the soak is none of its pods.
-    pods.retain(|pod| components.iter().any(|one| one.name == pod.component));
+    pods.retain(|pod| workload::is_of(&components, pod));
+    departed.retain(|_, pod| workload::is_of(&components, pod));
     let journal = record::journal(test, ctx).await?;
     let status = test.status.clone().unwrap_or_default();
     let plan = ctx.plan(test);
@@ -92,7 +93,7 @@ pub(crate) async fn observe(
         unseen: unseen.map(|error| error.to_string()),
         owners,
         cut_off,
-        undeployable: ctx.remembered(test).undeployable,
+        deployed: ctx.remembered(test).deployed,
         metrics,
         looking,
         judged,
@@ -124,8 +125,8 @@ async fn look_again(
         .await
         .map_err(Error::kube("look at the pod of a pending event"))?;
     pods.retain(|pod| pod.uid != intent.uid);
-    let now = found.and_then(|pod| PodFact::of(&pod));
-    pods.extend(now.map(|(_, pod)| pod).filter(|pod| pod.uid == intent.uid));
+    let now = found.and_then(|pod| workload::pod_of(test, &pod));
+    pods.extend(now.filter(|pod| pod.uid == intent.uid));
     Ok(())
 }
 

@@ -44,8 +44,9 @@ pub(crate) struct Observed {
     pub(crate) owners: BTreeMap<String, Result<Option<Owner>, String>>,
     /// The events by which pods are cut off, where they are asked about.
     pub(crate) cut_off: Option<Result<BTreeSet<u32>, String>>,
-    /// Why the workload could not be created, or is not there as planned, when that was last tried.
-    pub(crate) undeployable: Option<String>,
+    /// Whether the workload was there as planned when that was last looked at, or why not; `None` where this process has not
+    /// looked.
+    pub(crate) deployed: Option<Result<(), String>>,
     /// Whether Prometheus answers; `None` where it was not asked this time.
     pub(crate) metrics: Option<Result<(), String>>,
     /// What the soak comes to so far.

@@ -19,7 +19,7 @@ use crate::cluster::{Cluster, explained};
 const LIKELY: [&str; 4] = ["metrics", "prometheus", "http-metrics", "prom"];
 
 /// Where metrics are where nobody says otherwise.
-const PATH: &str = "/metrics";
+const PATH: &str = "metrics";
 
 /// What is known of a Deployment.
 #[derive(Debug, PartialEq)]
@@ -27,8 +27,10 @@ pub(super) struct Found {
     pub(super) name: String,
     pub(super) namespace: String,
     pub(super) replicas: u32,
-    /// Its first container.
+    /// The container that has the metrics, or else the first.
     pub(super) container: String,
+    /// Whether its pods have others.
+    pub(super) sidecars: bool,
     /// The memory at which its container is killed, as it is written and in bytes.
     pub(super) memory_limit: Option<(String, f64)>,
     /// The labels by which its pods agree to be hit that they have.
@@ -41,7 +43,7 @@ pub(super) struct Found {
 /// What a pod tells.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Metrics {
-    pub(super) pod: String,
+    pub(super) container: String,
     /// Where, such as `8080/metrics`.
     pub(super) place: String,
     /// Whether its port is named `metrics`, by which the operator's own Prometheus finds it.
@@ -52,6 +54,7 @@ pub(super) struct Metrics {
 /// A port that metrics may be at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place {
+    container: String,
     port: i32,
     path: String,
     named: bool,
@@ -70,24 +73,36 @@ pub(super) async fn find(cluster: &Cluster, name: &str) -> anyhow::Result<Found>
     let spec = deployment.spec.clone().unwrap_or_default();
     let labels = spec.template.metadata.and_then(|metadata| metadata.labels);
     let pod = spec.template.spec.unwrap_or_default();
+    let autoscaler = autoscaler(cluster, name).await;
+    let metrics = metrics(cluster, spec.selector.try_into().unwrap_or_default()).await;
+    let of_metrics = metrics
+        .as_ref()
+        .ok()
+        .map(|metrics| metrics.container.as_str());
+    let mut containers = pod.containers.iter();
+    let container = containers
+        .find(|one| Some(one.name.as_str()) == of_metrics)
+        .or(pod.containers.first());
     Ok(Found {
         name: name.to_owned(),
         namespace: namespace.clone(),
         replicas: u32::try_from(spec.replicas.unwrap_or(1)).unwrap_or(0),
-        container: pod
-            .containers
-            .first()
-            .map(|one| one.name.clone())
-            .unwrap_or_default(),
-        memory_limit: pod.containers.first().and_then(memory_limit),
+        container: container.map(|one| one.name.clone()).unwrap_or_default(),
+        sidecars: pod.containers.len() > 1 || pod.init_containers.iter().flatten().any(is_sidecar),
+        memory_limit: container.and_then(memory_limit),
         labels: labels
             .unwrap_or_default()
             .into_iter()
             .filter(|(label, _)| [SOAK_TEST, COMPONENT].contains(&label.as_str()))
             .collect(),
-        autoscaler: autoscaler(cluster, name).await,
-        metrics: metrics(cluster, spec.selector.try_into().unwrap_or_default()).await,
+        autoscaler,
+        metrics,
     })
+}
+
+/// An init container that goes on beside the others.
+fn is_sidecar(container: &Container) -> bool {
+    container.restart_policy.as_deref() == Some("Always")
 }
 
 fn memory_limit(container: &Container) -> Option<(String, f64)> {
@@ -127,13 +142,18 @@ async fn metrics(cluster: &Cluster, selector: Selector) -> Result<Metrics, Strin
     }
     let mut problems = Vec::new();
     for place in places {
-        let Place { port, path, named } = place;
+        let Place {
+            container,
+            port,
+            path,
+            named,
+        } = place;
         match scraped(cluster, &name, port, &path).await {
             Ok(text) => {
                 let names = runtime::names(&text);
                 if !names.is_empty() {
                     return Ok(Metrics {
-                        pod: name,
+                        container,
                         place: format!("{port}{path}"),
                         named,
                         names,
@@ -165,28 +185,34 @@ async fn scraped(cluster: &Cluster, pod: &str, port: i32, path: &str) -> Result<
 /// Where metrics may be, the likeliest first: where an annotation says, at ports with such a name, and at all others.
 fn places(pod: &Pod) -> Vec<Place> {
     let annotation = |name: &str| pod.annotations().get(&format!("prometheus.io/{name}"));
-    let path = annotation("path").map_or(PATH, String::as_str);
+    // What is in an annotation may be anything.
+    let is_path = |path: &&str| path.chars().all(|c| c.is_ascii_graphic());
+    let path = annotation("path").map(|path| path.trim_start_matches('/'));
+    let path = path.filter(is_path).unwrap_or(PATH);
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    let ports = containers.flat_map(|container| container.ports.iter().flatten());
-    let mut ports: Vec<(String, i32)> = ports
-        .filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP")
-        .map(|port| (port.name.clone().unwrap_or_default(), port.container_port))
+    let ports = containers.flat_map(|container| {
+        let ports = container.ports.iter().flatten();
+        ports.map(move |port| (container.name.clone(), port))
+    });
+    let mut ports: Vec<(String, String, i32)> = ports
+        .filter(|(_, port)| port.protocol.as_deref().unwrap_or("TCP") == "TCP")
+        .map(|(container, port)| {
+            let name = port.name.clone().unwrap_or_default();
+            (container, name, port.container_port)
+        })
         .collect();
     let annotated = annotation("port").and_then(|port| port.parse().ok());
-    if let Some(port) = annotated.filter(|port| ports.iter().all(|(_, known)| known != port)) {
-        ports.push((String::new(), port));
+    if let Some(port) = annotated.filter(|port| ports.iter().all(|(.., known)| known != port)) {
+        ports.push((String::new(), String::new(), port));
     }
-    ports.sort_by_key(|(name, port)| {
+    ports.sort_by_key(|(_, name, port)| {
         let likely = LIKELY.iter().position(|one| one == name);
         (Some(*port) != annotated, likely.unwrap_or(LIKELY.len()))
     });
-    let places = ports.into_iter().map(|(name, port)| Place {
+    let places = ports.into_iter().map(|(container, name, port)| Place {
+        container,
         port,
-        path: if path.starts_with('/') {
-            path.to_owned()
-        } else {
-            format!("/{path}")
-        },
+        path: format!("/{path}"),
         named: name == LIKELY[0],
     });
     places.collect()
@@ -235,6 +261,8 @@ mod tests {
         assert_eq!(where_to(&json!({})), ["9100/metrics", "8080/metrics"]);
         let annotated = json!({"prometheus.io/port": "8080", "prometheus.io/path": "stats"});
         assert_eq!(where_to(&annotated), ["8080/stats", "9100/stats"]);
+        let hostile = json!({"prometheus.io/path": "/metrics\nspec: {}"});
+        assert_eq!(where_to(&hostile)[0], "9100/metrics");
         let elsewhere = json!({"prometheus.io/port": "7000"});
         assert_eq!(where_to(&elsewhere)[0], "7000/metrics");
     }
@@ -274,6 +302,7 @@ mod tests {
             found.labels,
             [(SOAK_TEST.to_owned(), "cart".to_owned())].into()
         );
+        assert!(!found.sidecars, "the template has one container");
         let metrics = found.metrics.expect("metrics");
         assert_eq!(
             (metrics.place.as_str(), metrics.named),

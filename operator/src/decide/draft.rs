@@ -80,10 +80,10 @@ impl Draft<'_> {
             .count()
     }
 
-    /// How many pods there are that are not on their way out.
+    /// How many pods there are that are neither over nor on their way out.
     pub(super) fn there(&self, component: &str) -> usize {
         let pods = self.observed.pods.iter();
-        pods.filter(|pod| pod.component == component && !pod.terminating)
+        pods.filter(|pod| pod.component == component && !pod.terminating && !pod.over)
             .count()
     }
 

@@ -9,6 +9,7 @@ use crate::facts::PodFact;
 use crate::journal::{Entry, Incarnation, IncarnationId};
 use crate::mutant::Mutant;
 use crate::reasons::{breach as reason, describe};
+use crate::workload;
 
 /// How long a start waits to be written down with its pod's being ready.
 const READY_WITHIN: SignedDuration = SignedDuration::from_secs(10);
@@ -67,6 +68,26 @@ pub(super) fn incarnations(draft: &mut Draft<'_>) {
             draft.write(Entry::Ended { id, at });
         } else {
             unplanned(draft, &incarnation, Some(&pod));
+        }
+    }
+    if !workload::is_own(&draft.test.spec.workload) {
+        added(draft);
+    }
+}
+
+/// Somebody else has other plans for a component: what is ready, what has recovered and what grows in all is not what it was
+/// planned to be.
+fn added(draft: &mut Draft<'_>) {
+    for component in draft.observed.components.clone() {
+        if draft.there(&component.name) > component.replicas as usize {
+            let detail = format!("more than the {} that are planned", component.replicas);
+            breach(
+                draft,
+                component.name,
+                String::new(),
+                reason::MORE_PODS,
+                detail,
+            );
         }
     }
 }

@@ -151,6 +151,8 @@ fn begin(draft: &mut Draft<'_>) {
         "the workload is looked for"
     };
     enter(draft, Phase::Deploying, message);
+    // Where all pods are there already nothing else brings another pass.
+    draft.look_at(now + SignedDuration::from_secs(1));
     draft.decision.effect = Effect::Deploy;
 }
 
@@ -167,7 +169,10 @@ fn drawn_seed(uid: &str) -> i64 {
 }
 
 fn deploy(draft: &mut Draft<'_>) {
-    if draft.all_ready() && !draft.too_many() {
+    let deployed = draft.observed.deployed.clone();
+    // What the soak deploys is there once its pods are; what was there before has to be as planned, agreement and all.
+    let as_planned = deployed == Some(Ok(())) || workload::is_own(&draft.test.spec.workload);
+    if as_planned && draft.all_ready() && !draft.too_many() {
         let now = draft.now;
         draft.status().times.warming_up = Some(now);
         health::incarnations(draft);
@@ -178,7 +183,7 @@ fn deploy(draft: &mut Draft<'_>) {
         );
         return;
     }
-    let problem = draft.observed.undeployable.clone();
+    let problem = deployed.and_then(Result::err);
     let waiting = problem.unwrap_or_else(|| waiting_for(draft));
     draft.status().message = waiting;
     draft.decision.effect = Effect::Deploy;

@@ -210,7 +210,7 @@ impl World {
             unseen: None,
             owners: BTreeMap::new(),
             cut_off: None,
-            undeployable: None,
+            deployed: Some(Ok(())),
             metrics: None,
             looking: self.look(),
             judged,
@@ -1240,4 +1240,103 @@ proptest! {
         prop_assert!(world.kills.iter().all(|(_, _, spare)| *spare));
         prop_assert!(world.largest_status <= 6 * 1024 + 4 * 1024, "{} bytes", world.largest_status);
     }
+}
+
+/// A workload that was there before, ready, in the phase that the SoakTest is in at first.
+fn there_before() -> World {
+    let existing = json!({"existing": {"deployments": [{"name": "cart", "replicas": 3}]}});
+    let mut test = soaktest(|test| {
+        test["spec"]["workload"] = existing;
+        test["spec"]["chaos"] = json!(null);
+        test["spec"]["criteria"] =
+            json!([{"name": "memory", "growth": {"signal": "Memory", "maxPercent": 5}}]);
+    });
+    test.status = None;
+    let mut world = World::new(6, Trouble::default(), test);
+    world.deployed = true;
+    world.reconcile_pods();
+    world.now += SignedDuration::from_secs(30);
+    world
+}
+
+/// The phase that one more pass comes to, where it sees the world as changed.
+fn phase_after(world: &mut World, change: impl FnOnce(&mut Observed)) -> (Phase, String) {
+    let mut observed = world.observe();
+    change(&mut observed);
+    let decision = decide(&world.test, &observed, world.now);
+    (decision.status.phase, decision.status.message)
+}
+
+#[test]
+fn what_was_there_before_is_soaked_only_once_it_was_seen_to_be_as_planned() {
+    let mut world = there_before();
+    world.run_until(Phase::Deploying);
+    let unknown = phase_after(&mut world, |observed| observed.deployed = None);
+    assert_eq!(unknown.0, Phase::Deploying, "this process has not looked");
+    let refused = phase_after(&mut world, |observed| {
+        observed.deployed = Some(Err("they have not agreed".to_owned()));
+    });
+    let waits = (Phase::Deploying, "they have not agreed".to_owned());
+    assert_eq!(refused, waits);
+    let more = phase_after(&mut world, |observed| {
+        let another = PodFact {
+            uid: "another".to_owned(),
+            ..observed.pods[0].clone()
+        };
+        observed.pods.push(another);
+    });
+    assert_eq!(more.0, Phase::Deploying);
+    assert!(
+        more.1.contains("4 cart pods, and 3 are planned"),
+        "{}",
+        more.1
+    );
+    let evicted = phase_after(&mut world, |observed| {
+        let leftover = PodFact {
+            uid: "leftover".to_owned(),
+            over: true,
+            ready: false,
+            ..observed.pods[0].clone()
+        };
+        observed.pods.push(leftover);
+    });
+    assert_eq!(evicted.0, Phase::WarmingUp, "a leftover is no pod");
+    assert_eq!(phase_after(&mut world, |_| {}).0, Phase::WarmingUp);
+}
+
+#[test]
+fn pods_that_somebody_adds_keep_a_soak_of_what_was_there_before_from_passing() {
+    let mut world = there_before();
+    world.run_until(Phase::Soaking);
+    let mut observed = world.observe();
+    let another = PodFact {
+        uid: "another".to_owned(),
+        ..observed.pods[0].clone()
+    };
+    observed.pods.push(another);
+    let status = decide(&world.test, &observed, world.now).status;
+    let reasons: Vec<_> = status
+        .breaches
+        .iter()
+        .map(|one| one.reason.as_str())
+        .collect();
+    assert_eq!(reasons, ["MorePods"]);
+    let foregone = status.foregone().map(|foregone| foregone.outcome);
+    assert_eq!(foregone, Some(SoakOutcome::Inconclusive));
+}
+
+#[test]
+fn what_was_there_before_is_neither_drained_nor_removed() {
+    let mut world = there_before();
+    world.run();
+    let status = world.status();
+    assert_eq!(
+        status.outcome,
+        Some(SoakOutcome::Passed),
+        "{}",
+        status.message
+    );
+    assert_eq!(status.drained_at, None);
+    assert_eq!(world.pods.len(), 3);
+    assert!(world.pods.iter().all(|(pod, _)| !pod.terminating));
 }

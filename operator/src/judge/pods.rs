@@ -61,6 +61,7 @@ impl Asked<'_> {
             run.left_out
                 .push(format!("{count} series of other namespaces"));
         }
+        let series = observation.without_neighbours(series);
         let answer = Answer { series, warnings };
         if answer.series.is_empty() {
             return Err(self.nothing(others.len(), &answer));
@@ -153,6 +154,21 @@ impl Asked<'_> {
             }
         }
         Ok(apart)
+    }
+
+    /// An error where two series of a pod at the same time differ in nothing but labels of the target.
+    pub(super) fn distinct(&self, series: &[Series]) -> Result<(), String> {
+        let mut alike: BTreeMap<Vec<(&str, &str)>, Vec<&Series>> = BTreeMap::new();
+        for one in series {
+            let own = one.labels.iter();
+            let own = own.filter(|(name, _)| *name == "pod" || !TARGET.contains(&name.as_str()));
+            let own = own.map(|(name, value)| (name.as_str(), value.as_str()));
+            alike.entry(own.collect()).or_default().push(one);
+        }
+        alike.into_values().try_for_each(|series| {
+            let pod = series.first().and_then(|one| label(one, "pod"));
+            self.one_after_the_other(pod.unwrap_or_default(), series)
+        })
     }
 
     /// A target that came back under other labels goes on with its series; two at the same time are counted twice.
@@ -376,6 +392,45 @@ mod tests {
                 "{problem}"
             );
         }
+    }
+
+    #[test]
+    fn a_pod_of_a_replica_set_that_the_journal_does_not_know_is_a_neighbour() {
+        // Twice, as none of the soak's own may be.
+        let neighbour = |port| {
+            series(
+                &[("pod", "demo-worker-77aa-zzzzz"), ("instance", port)],
+                900.0,
+            )
+        };
+        let answer = [workers(&[], 12.0), vec![neighbour("1"), neighbour("2")]].concat();
+        let run = asked(answer).expect("a run");
+        assert_eq!(run.gaps, Vec::<String>::new());
+        let judgement = verdict::judge(&growth(), &run);
+        assert_eq!(judgement.outcome, Outcome::Passed, "{}", judgement.sentence);
+    }
+
+    #[test]
+    fn counters_that_only_the_target_tells_apart_are_refused_and_others_are_not() {
+        let lost = |labels: &[(&str, &str)]| {
+            series(
+                &[&[("pod", WORKERS[0]), ("__name__", "lost")], labels].concat(),
+                1.0,
+            )
+        };
+        let asked = Asked {
+            query: "lost",
+            url: "http://prometheus:9090",
+            namespace: "soak",
+        };
+        let apart = [lost(&[("partition", "1")]), lost(&[("partition", "2")])];
+        assert_eq!(asked.distinct(&apart), Ok(()));
+        let twice = [
+            lost(&[("container", "app")]),
+            lost(&[("container", "proxy")]),
+        ];
+        let problem = asked.distinct(&twice).expect_err("counted twice");
+        assert!(problem.contains("only container tells apart"), "{problem}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use soak_api::{EventRecord, EventResult, SoakTest};
 
 use crate::chaos;
 use crate::journal::{Incarnation, IncarnationId, Journal};
-use crate::prometheus::Answer;
+use crate::prometheus::{Answer, Series};
 use crate::reasons::chaos as reason;
 use crate::workload;
 
@@ -102,37 +102,49 @@ impl Observation {
 
     /// The matchers of the soak's own pods.
     pub(super) fn matchers(&self, test: &SoakTest) -> String {
-        let deployments: Vec<_> = self
-            .components
-            .iter()
-            .map(|component| component.deployment.as_str())
-            .collect();
         format!(
-            "namespace=\"{}\",pod=~\"(?:{})-[a-z0-9]+-[a-z0-9]+\"",
+            "namespace=\"{}\",pod=~\"{}\"",
             test.namespace().unwrap_or_default(),
-            deployments.join("|")
+            workload::pod_names(&self.components)
         )
     }
 
     /// Whether a pod has a name as the soak's own pods have.
     pub(super) fn names(&self, pod: &str) -> bool {
-        self.components.iter().any(|component| {
-            let rest = pod.strip_prefix(&component.deployment);
-            let suffix = rest.and_then(|rest| rest.strip_prefix('-'));
-            suffix.is_some_and(|suffix| suffix.split('-').count() == 2)
-        })
+        self.components.iter().any(|component| component.names(pod))
+    }
+
+    /// Leaves out the series of pods that have a name as the soak's own have, and are of no ReplicaSet that the journal knows:
+    /// neighbours, and pods that were there before the template was changed.
+    pub(super) fn without_neighbours(&self, series: Vec<Series>) -> Vec<Series> {
+        let sets = self.sets();
+        let mut series = series;
+        series.retain(|one| {
+            let pod = one.labels.get("pod");
+            pod.is_none_or(|pod| !self.names(pod) || sets.contains(of_set(pod)))
+        });
+        series
+    }
+
+    /// The ReplicaSets of the pods that the journal knows.
+    fn sets(&self) -> BTreeSet<&str> {
+        self.pods.keys().map(|pod| of_set(pod)).collect()
     }
 
     /// Splits an answer by incarnation, keeping the labels named. An incarnation of a component that answered at all and
-    /// that has no samples of its own is there with none. What the journal does not know is a gap.
+    /// that has no samples of its own is there with none. What the journal does not know is a gap where it is of a ReplicaSet
+    /// that it knows; others may have names that are alike.
     pub(super) fn split(&self, answer: Answer, keep: &[&str], run: &mut Run) {
         run.gaps.extend(answer.doubts());
+        let known = self.sets();
         let mut unknown = BTreeSet::new();
         let mut answered = BTreeSet::new();
         for series in answer.series {
             let pod = series.labels.get("pod").cloned().unwrap_or_default();
             let Some(incarnations) = self.pods.get(&pod) else {
-                unknown.insert(pod);
+                if known.contains(of_set(&pod)) {
+                    unknown.insert(pod);
+                }
                 continue;
             };
             let labels: BTreeMap<_, _> = keep
@@ -216,6 +228,14 @@ impl Observation {
             .filter(|(_, start, end)| end > start)
             .collect()
     }
+}
+
+/// What the names of all pods of a ReplicaSet have in common: all but the last five characters.
+fn of_set(pod: &str) -> &str {
+    pod.len()
+        .checked_sub(5)
+        .and_then(|end| pod.get(..end))
+        .unwrap_or(pod)
 }
 
 /// The samples of the pod's incarnation at `place`, from 0.

@@ -66,7 +66,8 @@ impl<'a> Signals<'a> {
             }
             Source::Counter(query) => match Selector::of(query) {
                 Some(selector) => {
-                    answered(of_counter(test, selector, observation, prometheus).await)?
+                    let counted = of_counter(test, query, selector, observation, prometheus);
+                    answered(counted.await)?.flatten()
                 }
                 None => Err(no_counter(query)),
             },
@@ -83,6 +84,10 @@ impl<'a> Signals<'a> {
             return Ok(run.clone());
         }
         let usable = match of {
+            // Pods of others may have several processes, each with a memory of its own.
+            Measured::Signal(signal) if !workload::is_own(&self.test.spec.workload) => {
+                answered(self.of_pods(preset(*signal).0).await)?.flatten()
+            }
             Measured::Signal(signal) => Ok(self.of_signal(*signal).await?),
             Measured::Query(query) => answered(self.of_pods(query).await)?.flatten(),
         };
@@ -185,12 +190,22 @@ fn loaded(run: &Run, load: &Run) -> Run {
 
 async fn of_counter(
     test: &SoakTest,
+    query: &str,
     selector: Selector<'_>,
     observation: &Observation,
     prometheus: &Prometheus,
-) -> Result<Run, Error> {
+) -> Result<Result<Run, String>, Error> {
     let selector = selector.narrowed(&observation.matchers(test));
-    let answer = scraped(test, &selector, observation, prometheus).await?;
+    let mut answer = scraped(test, &selector, observation, prometheus).await?;
+    answer.series = observation.without_neighbours(answer.series);
+    let asked = Asked {
+        query,
+        url: prometheus.url(),
+        namespace: &test.namespace().unwrap_or_default(),
+    };
+    if let Err(problem) = asked.distinct(&answer.series) {
+        return Ok(Err(problem));
+    }
     let labels: BTreeSet<String> = answer
         .series
         .iter()
@@ -211,7 +226,7 @@ async fn of_counter(
         .collect();
     let mut run = observation.run(test);
     observation.split(answer, &own, &mut run);
-    Ok(run)
+    Ok(Ok(run))
 }
 
 /// The samples of a plain selector over the whole soak.

@@ -8,9 +8,9 @@ use k8s_openapi::api::core::v1::{
     ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStatus, Pod,
     PodCondition, PodStatus,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::runtime::watcher;
-use serde_json::Value;
+use serde_json::{Value, json};
 use soak_api::{COMPONENT, EVENT, SOAK_TEST, SoakTest};
 
 use super::faults::{Dice, End, Faults};
@@ -25,6 +25,9 @@ pub(super) const NAMESPACE: &str = "soak";
 
 /// What it is called.
 pub(super) const NAME: &str = "model";
+
+/// Of every template.
+const HASH: &str = "7f9c8d6b5";
 
 /// The cluster, shared by everything that runs in it.
 pub(crate) struct Model {
@@ -456,6 +459,7 @@ impl State {
                 .into_iter()
                 .filter(|name| self.pods[name].gone_at.is_none())
                 .collect();
+            self.count(&deployment.name, &alive);
             for _ in alive.len() as u64..deployment.replicas {
                 self.bear(&deployment, faults, now);
             }
@@ -476,6 +480,17 @@ impl State {
         }
     }
 
+    /// Writes down how many pods a Deployment has, and how many of them are ready.
+    fn count(&mut self, deployment: &str, alive: &[String]) {
+        let ready = alive.iter().filter(|name| is_ready(&self.pods[*name].pod));
+        let (all, ready) = (alive.len(), ready.count());
+        let key = ("deployments".to_owned(), deployment.to_owned());
+        if let Some(object) = self.objects.get_mut(&key) {
+            object["status"] =
+                json!({"replicas": all, "updatedReplicas": all, "readyReplicas": ready});
+        }
+    }
+
     fn bear(&mut self, deployment: &Deployment, faults: &Faults, now: Timestamp) {
         self.born += 1;
         let start = if faults.ends == Some(End::NeverReady) {
@@ -488,7 +503,8 @@ impl State {
         let mut pod = Pod::default();
         let component = deployment.component.clone();
         let born = self.born;
-        let pod_name = format!("{}-7f9c8d6b5-{born:05}", deployment.name);
+        let set = format!("{}-{HASH}", deployment.name);
+        let pod_name = format!("{set}-{born:05}");
         pod.metadata.name = Some(pod_name.clone());
         pod.metadata.namespace = Some(NAMESPACE.to_owned());
         pod.metadata.uid = Some(uid_of(born));
@@ -497,9 +513,16 @@ impl State {
             [
                 (SOAK_TEST.to_owned(), NAME.to_owned()),
                 (COMPONENT.to_owned(), component.clone()),
+                ("pod-template-hash".to_owned(), HASH.to_owned()),
             ]
             .into(),
         );
+        pod.metadata.owner_references = Some(vec![OwnerReference {
+            kind: "ReplicaSet".to_owned(),
+            name: set,
+            controller: Some(true),
+            ..OwnerReference::default()
+        }]);
         let owner = ("owner".to_owned(), deployment.uid.clone());
         let template = ("template".to_owned(), deployment.template.clone());
         pod.metadata.annotations = Some([owner, template].into());

@@ -60,9 +60,24 @@ fn differs(
     }
     let wanted = spec.and_then(|spec| spec.replicas).unwrap_or(1);
     let planned = planned.replicas;
-    (i64::from(wanted) != i64::from(planned)).then(|| {
-        format!(
+    if i64::from(wanted) != i64::from(planned) {
+        return Some(format!(
             "Deployment {name} is to have {wanted} pods, and spec.workload.existing says {planned}: scale it, or say {wanted} in another SoakTest"
+        ));
+    }
+    let status = found.status.clone().unwrap_or_default();
+    let seen = status.observed_generation >= found.metadata.generation;
+    let counts = [
+        status.replicas,
+        status.updated_replicas,
+        status.ready_replicas,
+    ];
+    let rolled_out = counts.iter().all(|count| *count == Some(wanted));
+    (!seen || !rolled_out).then(|| {
+        let updated = status.updated_replicas.unwrap_or(0);
+        let ready = status.ready_replicas.unwrap_or(0);
+        format!(
+            "Deployment {name} is not rolled out: of {wanted} pods {updated} have its newest template, and {ready} are ready"
         )
     })
 }
@@ -92,11 +107,17 @@ mod tests {
 
     fn deployment(labels: &Value, replicas: u32) -> Value {
         json!({
-            "metadata": {"name": "cart"},
+            "metadata": {"name": "cart", "generation": 2},
             "spec": {
                 "replicas": replicas,
                 "selector": {},
                 "template": {"metadata": {"labels": labels}}
+            },
+            "status": {
+                "observedGeneration": 2,
+                "replicas": replicas,
+                "updatedReplicas": replicas,
+                "readyReplicas": replicas
             }
         })
     }
@@ -112,6 +133,11 @@ mod tests {
 
     #[test]
     fn whatever_is_not_as_it_should_be_is_told_with_what_mends_it() {
+        let with_status = |field: &str, count: u32| {
+            let mut one = deployment(&agreed(), 3);
+            one["status"][field] = json!(count);
+            Some(one)
+        };
         let mut of_another = agreed();
         of_another[SOAK_TEST] = json!("monday");
         let mut of_no_component = agreed();
@@ -137,6 +163,22 @@ mod tests {
             (
                 Some(deployment(&agreed(), 5)),
                 "Deployment cart is to have 5 pods, and spec.workload.existing says 3",
+            ),
+            (
+                with_status("updatedReplicas", 2),
+                "of 3 pods 2 have its newest template, and 3 are ready",
+            ),
+            (
+                with_status("readyReplicas", 1),
+                "of 3 pods 3 have its newest template, and 1 are ready",
+            ),
+            (
+                with_status("replicas", 4),
+                "Deployment cart is not rolled out",
+            ),
+            (
+                with_status("observedGeneration", 1),
+                "Deployment cart is not rolled out",
             ),
         ] {
             let told = told(found).expect("a problem");
