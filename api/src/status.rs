@@ -348,7 +348,7 @@ pub struct HealthBreach {
     /// The pod, or empty where it is the component as a whole.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub pod: String,
-    /// What happened, in PascalCase: ContainerRestarted, OOMKilled, Evicted, PodDeleted, NotRecovered, NotUndone, DoneLate, NodeLost.
+    /// What happened, in PascalCase: ContainerRestarted, OOMKilled, Evicted, PodDeleted, NotRecovered, NotUndone, DoneLate, MorePods, NodeLost.
     pub reason: String,
     /// The detail, such as the exit code.
     #[serde(default, skip_serializing_if = "String::is_empty")]

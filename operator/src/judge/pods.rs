@@ -156,12 +156,12 @@ impl Asked<'_> {
         Ok(apart)
     }
 
-    /// An error where two series of a pod at the same time differ in nothing but labels of the target.
-    pub(super) fn distinct(&self, series: &[Series]) -> Result<(), String> {
+    /// An error where two series of a pod at the same time differ in nothing but these labels of the target.
+    pub(super) fn distinct(&self, series: &[Series], target: &[&str]) -> Result<(), String> {
         let mut alike: BTreeMap<Vec<(&str, &str)>, Vec<&Series>> = BTreeMap::new();
         for one in series {
             let own = one.labels.iter();
-            let own = own.filter(|(name, _)| *name == "pod" || !TARGET.contains(&name.as_str()));
+            let own = own.filter(|(name, _)| *name == "pod" || !target.contains(&name.as_str()));
             let own = own.map(|(name, value)| (name.as_str(), value.as_str()));
             alike.entry(own.collect()).or_default().push(one);
         }
@@ -424,12 +424,14 @@ mod tests {
             namespace: "soak",
         };
         let apart = [lost(&[("partition", "1")]), lost(&[("partition", "2")])];
-        assert_eq!(asked.distinct(&apart), Ok(()));
+        assert_eq!(asked.distinct(&apart, &["container"]), Ok(()));
         let twice = [
             lost(&[("container", "app")]),
             lost(&[("container", "proxy")]),
         ];
-        let problem = asked.distinct(&twice).expect_err("counted twice");
+        let problem = asked
+            .distinct(&twice, &["container"])
+            .expect_err("counted twice");
         assert!(problem.contains("only container tells apart"), "{problem}");
     }
 

@@ -188,6 +188,16 @@ fn loaded(run: &Run, load: &Run) -> Run {
     run
 }
 
+/// The labels of a target that every Prometheus gives its series.
+const OF_TARGET: [&str; 6] = [
+    "__name__",
+    "namespace",
+    "pod",
+    "container",
+    "instance",
+    "job",
+];
+
 async fn of_counter(
     test: &SoakTest,
     query: &str,
@@ -203,7 +213,7 @@ async fn of_counter(
         url: prometheus.url(),
         namespace: &test.namespace().unwrap_or_default(),
     };
-    if let Err(problem) = asked.distinct(&answer.series) {
+    if let Err(problem) = asked.distinct(&answer.series, &OF_TARGET) {
         return Ok(Err(problem));
     }
     let labels: BTreeSet<String> = answer
@@ -211,18 +221,10 @@ async fn of_counter(
         .iter()
         .flat_map(|series| series.labels.keys().cloned())
         .collect();
-    let target = [
-        "__name__",
-        "namespace",
-        "pod",
-        "container",
-        "instance",
-        "job",
-    ];
     let own: Vec<_> = labels
         .iter()
         .map(String::as_str)
-        .filter(|label| !target.contains(label))
+        .filter(|label| !OF_TARGET.contains(label))
         .collect();
     let mut run = observation.run(test);
     observation.split(answer, &own, &mut run);
