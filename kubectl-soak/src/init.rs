@@ -129,6 +129,8 @@ fn written(soak: &str, found: &Found, flags: &str) -> String {
         text,
         "\x20   events:\n\
          \x20     - podKill: {{component: {name}}}\n\
+         \x20 metrics:\n\
+         \x20   step: 15s # how often Prometheus scrapes the pods; where that is much less often, the data are too few\n\
          \x20 criteria: # beside health: no restart, no OOM kill, no pod gone but by chaos\n"
     );
     for line in criteria(found) {
