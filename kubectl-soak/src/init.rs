@@ -338,9 +338,9 @@ mod tests {
             };
             let text = written("friday", &found, "");
             assert_eq!(lint::found(&text), Vec::<String>::new(), "{text}");
-            let test: soak_api::SoakTest = serde_saphyr::from_str(&text).expect("a SoakTest");
-            assert_eq!(test.metadata.namespace.as_deref(), Some(name));
-            let existing = test.spec.workload.existing.expect("existing");
+            let soak: soak_api::SoakTest = serde_saphyr::from_str(&text).expect("a SoakTest");
+            assert_eq!(soak.metadata.namespace.as_deref(), Some(name));
+            let existing = soak.spec.workload.existing.expect("existing");
             assert_eq!(existing.deployments[0].name, name);
         }
     }
