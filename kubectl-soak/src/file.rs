@@ -1,17 +1,18 @@
 //! Recordings and criteria from files, with errors that name the place, the field and the fix.
 
-use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::error::Category;
 use soak_verdict::{Criterion, Recording};
 
-use crate::document::{self, Content, Node, Place};
+use crate::document;
+use crate::input;
 use crate::lint;
 use crate::lint::nearest::nearest;
+use crate::node::{Content, Node, Place};
 
 /// What each field takes. A wrong one is told so.
 const FIELDS: [(&str, &str); 15] = [
@@ -65,7 +66,7 @@ const RECORDING: &str = "it takes an object that has series, each with pod and s
 
 /// A recording in JSON; `-` is standard input.
 pub(crate) fn recording(path: &Path) -> anyhow::Result<Recording> {
-    let (name, json) = read(path)?;
+    let (name, json) = input::read(path)?;
     let recording =
         parsed(&json).map_err(|problem| anyhow!("failed to judge {name}: {problem}"))?;
     let head = Head::of(&json).map_err(|problem| anyhow!("failed to judge {name}: {problem}"))?;
@@ -139,7 +140,7 @@ impl<'de> Visitor<'de> for HeadOnly {
 
 /// Criteria in YAML, of which JSON is a part.
 pub(crate) fn criteria(path: &Path) -> anyhow::Result<Vec<Criterion>> {
-    let (name, yaml) = read(path)?;
+    let (name, yaml) = input::read(path)?;
     let yaml = String::from_utf8(yaml)
         .map_err(|_| anyhow!("failed to read the criteria in {name}: it is not text"))?;
     let refused = |problem| anyhow!("failed to read the criteria in {name}: {problem}");
@@ -165,24 +166,6 @@ pub(crate) fn criteria(path: &Path) -> anyhow::Result<Vec<Criterion>> {
         bail!("failed to read the criteria in {name}: there are none");
     }
     Ok(criteria)
-}
-
-/// A file's name, as people call it, and its content; `-` is standard input.
-pub(crate) fn read(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
-    if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin()
-            .lock()
-            .read_to_end(&mut bytes)
-            .context("failed to read standard input")?;
-        return Ok(("standard input".to_owned(), bytes));
-    }
-    let name = path.display().to_string();
-    if path.is_dir() {
-        bail!("failed to read {name}: it is a directory, not a file");
-    }
-    let bytes = std::fs::read(path).with_context(|| format!("failed to read {name}"))?;
-    Ok((name, bytes))
 }
 
 /// Straight into samples: a tree of JSON values would take ten times their memory.

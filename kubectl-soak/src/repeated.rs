@@ -1,7 +1,7 @@
 //! Keys that an object in YAML has twice. Which of the two was meant nobody knows; the rest of the file can be looked at all
 //! the same.
 
-use crate::document::{Content, Node, Place};
+use crate::node::{Content, Node, Place};
 
 /// A key that an object has already.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::document::{Node, Place};
+use crate::node::{Node, Place};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,7 +7,7 @@ use soak_api::SoakTest;
 
 use super::finding::Finding;
 use super::nearest::nearest;
-use crate::document::{Content, Node};
+use crate::node::{Content, Node};
 
 /// Whether the document is a SoakTest, or was meant to be one: files may hold other objects as well.
 pub(super) fn is_ours(document: &Node) -> bool {

@@ -5,7 +5,7 @@ use soak_api::SoakTest;
 use soak_operator::rehearsal::doubts;
 
 use super::finding::Finding;
-use crate::document::Node;
+use crate::node::Node;
 
 /// What could not do what it says, of an object with its defaults filled in.
 pub(super) fn check(object: &Value, document: &Node) -> Vec<Finding> {

@@ -21,7 +21,8 @@ use soak_api::SoakTest;
 
 use self::finding::{Finding, Severity};
 use self::rules::Rules;
-use crate::document::{self, Content, Node, Place};
+use crate::document;
+use crate::node::{Content, Node, Place};
 use crate::repeated::Repeated;
 
 /// Find what is wrong with SoakTests, without a cluster

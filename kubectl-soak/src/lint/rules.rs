@@ -12,7 +12,7 @@ use soak_verdict::quantity_value;
 
 use super::culprit;
 use super::finding::Finding;
-use crate::document::Node;
+use crate::node::Node;
 
 /// The rules of a schema, compiled.
 pub(super) struct Rules {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::finding::Finding;
 use super::nearest::nearest;
-use crate::document::{Content, Node, Place};
+use crate::node::{Content, Node, Place};
 
 /// So many names are told where none of them is near what was written.
 const MOST_NAMES: usize = 12;

@@ -8,7 +8,7 @@ use kube::Api;
 use soak_api::{EVIDENCE_KEY, Evidence, Phase, SoakTestStatus};
 
 use crate::cluster::{Cluster, explained};
-use crate::file::read;
+use crate::input::read;
 
 /// The evidence in a file; `-` is standard input.
 pub(crate) fn file(path: &Path) -> anyhow::Result<Evidence> {

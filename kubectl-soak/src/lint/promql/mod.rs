@@ -10,7 +10,7 @@ use soak_verdict::Selector;
 
 use self::refused::Refused;
 use super::finding::Finding;
-use crate::document::{Content, Node};
+use crate::node::{Content, Node};
 
 /// What a query is to yield.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
