@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
-use soak_api::{EVENT, Phase, SOAK_TEST, SoakTest};
+use soak_api::{COMPONENT, EVENT, Phase, SOAK_TEST, SoakTest};
 use soak_e2e::{
     JournalEvent, Namespace, Soak, client, kubectl, quantile, say, simulation, small, span,
 };
@@ -58,11 +59,62 @@ fn pod_kill() -> Value {
     json!({"podKill": {"component": "worker"}})
 }
 
-/// Fifteen soaks with such an event every five seconds in each, once all of them soak.
-async fn fifteen(namespace: &Namespace, event: &Value) -> Vec<Soak> {
+/// The image of the containers that keep a pod's network, which is on every node and does nothing.
+async fn pause() -> String {
+    let nodes: Api<Node> = Api::all(client().await);
+    let nodes = nodes.list(&ListParams::default()).await.unwrap();
+    let images = nodes.iter().flat_map(|node| node.status.iter());
+    let mut names = images
+        .flat_map(|status| status.images.iter().flatten())
+        .flat_map(|image| image.names.iter().flatten());
+    let is_pause = |name: &&String| name.contains("/pause:");
+    names.find(is_pause).expect("every node has it").clone()
+}
+
+/// Two pods that do nothing, and agree to be hit by the soak of that name.
+fn idle(name: &str, image: &str) -> Deployment {
+    let labels = json!({"app": name, SOAK_TEST: name, COMPONENT: name});
+    let deployment = json!({
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "terminationGracePeriodSeconds": 1,
+                    "automountServiceAccountToken": false,
+                    "containers": [{"name": "pause", "image": image, "imagePullPolicy": "IfNotPresent"}]
+                }
+            }
+        }
+    });
+    serde_json::from_value(deployment).expect("a Deployment")
+}
+
+/// Fifteen soaks with such an event every five seconds in each, once all of them soak. What they soak does nothing, so that
+/// what is late is late by the operator, and by what the machine has to do for the event itself.
+async fn fifteen(namespace: &Namespace, event: &str, more: &Value) -> Vec<Soak> {
     let mut soaks = Vec::new();
+    let image = pause().await;
     for number in 0..SOAKS {
-        let test = restless(&format!("plan-{number}"), 2, 90, event);
+        let name = format!("plan-{number}");
+        let deployments: Api<Deployment> = namespace.api();
+        let there = idle(&name, &image);
+        deployments
+            .create(&PostParams::default(), &there)
+            .await
+            .unwrap();
+        let mut about = more.clone();
+        about["component"] = json!(name);
+        let test = restless(&name, 2, 90, &json!({ event: about }));
+        let mut test = serde_json::to_value(test).expect("JSON");
+        let spec = &mut test["spec"];
+        let deployments = json!([{"name": name, "replicas": 2}]);
+        spec["workload"] = json!({"existing": {"deployments": deployments, "cooldown": "1s"}});
+        let memory = json!({"name": "memory", "growth": {"signal": "Memory", "maxPercent": 50}});
+        spec["criteria"] = json!([memory]);
+        let test = serde_json::from_value(test).expect("a SoakTest");
         soaks.push(namespace.soak(&test).await);
     }
     for soak in &soaks {
@@ -294,7 +346,7 @@ fn decisions(soak: &Soak) -> Arc<Mutex<BTreeMap<u32, Timestamp>>> {
 #[tokio::test]
 async fn fifteen_soaks_at_once_keep_their_plans() {
     let namespace = Namespace::new(&client().await, "bench-plans").await;
-    let soaks = fifteen(&namespace, &pod_kill()).await;
+    let soaks = fifteen(&namespace, "podKill", &json!({})).await;
     let decided: Vec<_> = soaks.iter().map(decisions).collect();
     let before = requests().await;
     let meanwhile = Meanwhile::of(&namespace, window_is_over(&soaks)).await;
@@ -365,8 +417,7 @@ fn policies(namespace: &Namespace) -> Arc<Mutex<BTreeMap<(String, u32), Timestam
 async fn fifteen_soaks_at_once_keep_their_plans_where_no_pod_has_to_start() {
     let namespace = Namespace::new(&client().await, "bench-policies").await;
     let seen = policies(&namespace);
-    let cut_off = json!({"networkPartition": {"component": "worker", "for": "1s"}});
-    let soaks = fifteen(&namespace, &cut_off).await;
+    let soaks = fifteen(&namespace, "networkPartition", &json!({"for": "1s"})).await;
     let meanwhile = Meanwhile::of(&namespace, window_is_over(&soaks)).await;
     let (mut planned, mut late, mut results) = (0, Vec::new(), BTreeMap::new());
     for soak in &soaks {
