@@ -199,12 +199,7 @@ fn criteria(found: &Found) -> Vec<String> {
         of => format!("query: '{metric}{of}'"),
     };
     let mut add = |name: &str, what: String, why: &str| {
-        let why = if why.is_empty() {
-            String::new()
-        } else {
-            format!(" # {why}")
-        };
-        lines.extend([format!("- name: {name}"), format!("  {what}{why}")]);
+        lines.extend([format!("- name: {name}"), format!("  {what} # {why}")]);
     };
     let metrics = found.metrics.as_ref().ok();
     let names = metrics.map(|Metrics { names, .. }| names);

@@ -338,12 +338,10 @@ impl PodFacts {
             }
             watcher::Event::InitDone => {
                 let listed = std::mem::take(&mut known.relisted);
-                let uids = |(key, pods): (&SoakTestKey, &BTreeMap<String, PodFact>)| {
-                    let key = key.clone();
-                    let uids = pods.keys().cloned().collect::<Vec<_>>().into_iter();
-                    uids.map(move |uid| (uid, key.clone()))
-                };
-                known.whose = listed.iter().flat_map(uids).collect();
+                known.whose = listed
+                    .iter()
+                    .flat_map(|(key, pods)| pods.keys().map(|uid| (uid.clone(), key.clone())))
+                    .collect();
                 let before = std::mem::replace(&mut known.pods, listed);
                 let Known { pods, departed, .. } = &mut *known;
                 // Of those that were gone with their whole SoakTest before this list, nobody asks any more.

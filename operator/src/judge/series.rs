@@ -116,9 +116,8 @@ impl Observation {
 
     /// Leaves out the series of pods that have a name as the soak's own have, and are of no ReplicaSet that the journal knows:
     /// neighbours, and pods that were there before the template was changed.
-    pub(super) fn without_neighbours(&self, series: Vec<Series>) -> Vec<Series> {
+    pub(super) fn without_neighbours(&self, mut series: Vec<Series>) -> Vec<Series> {
         let sets = self.sets();
-        let mut series = series;
         series.retain(|one| {
             let pod = one.labels.get("pod");
             pod.is_none_or(|pod| !self.names(pod) || sets.contains(of_set(pod)))

@@ -13,7 +13,7 @@ use soak_api::{Quantity, SoakTest, Workload, WorkloadKind};
 use crate::facts::PodFact;
 
 pub(crate) use pods::rolled_at_once;
-pub(crate) use simulation::DrainError;
+pub(crate) use simulation::drain;
 
 /// The images that the simulation runs.
 #[derive(Clone, Debug)]
@@ -168,15 +168,6 @@ pub(crate) async fn problem(
             existing::problem(test, existing, deployments).await
         }
         _ => Ok(None),
-    }
-}
-
-/// Tells the workload to finish what it has and to start nothing new; asking twice changes nothing. One that was there
-/// before goes on as it does.
-pub(crate) async fn drain(test: &SoakTest) -> Result<(), DrainError> {
-    match test.spec.workload.kind() {
-        Some(WorkloadKind::Simulation(_)) => simulation::drain(test).await,
-        _ => Ok(()),
     }
 }
 

@@ -109,7 +109,7 @@ pub(super) fn deployments(
 }
 
 /// Tells producers to stop and workers to finish; asking twice changes nothing.
-pub(super) async fn drain(test: &SoakTest) -> Result<(), DrainError> {
+pub(crate) async fn drain(test: &SoakTest) -> Result<(), DrainError> {
     let client = async_nats::connect(nats::url(test)).await?;
     let bucket = jetstream::new(client).get_key_value(CONTROL).await?;
     bucket.put(DRAIN, "1".into()).await?;
