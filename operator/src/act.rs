@@ -53,7 +53,11 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
         return Err(Error::NotLeading);
     }
     match effect {
-        Effect::None | Effect::Hold => Ok(Done::Nothing),
+        Effect::None => Ok(Done::Nothing),
+        Effect::Hold(deed) => {
+            make_ready(&test, &deed, ctx).await;
+            Ok(Done::Nothing)
+        }
         // Pods that come up bring many passes, of which each wants the workload to be there.
         Effect::Deploy if ctx.remembered(&test).applied_since(ctx.now() - APPLIED_FOR) => {
             Ok(Done::Nothing)
@@ -247,9 +251,32 @@ async fn cut_off(
     intent: &PendingIntent,
     ctx: &Context,
 ) -> Result<(), Refusal> {
+    let pod = meant(test, pods, intent).await?;
+    effects::cut(test, intent, &pod, ctx).await
+}
+
+/// Does ahead of its instant what of a held event does nothing by itself, so that little is left to wait for. What comes to
+/// nothing here is done, or refused, at the instant.
+async fn make_ready(test: &SoakTest, deed: &Deed, ctx: &Context) {
+    let status = test.status.as_ref();
+    let held = status.and_then(|status| status.chaos.pending.as_ref());
+    let (Deed::CutOff { .. }, Some(intent)) = (deed, held) else {
+        return;
+    };
+    let marked = async {
+        let pod = meant(test, &ctx.api(test), intent).await?;
+        effects::mark(test, intent, &pod, ctx).await
+    };
+    let left = intent.planned_at.duration_since(ctx.now());
+    let left = Duration::try_from(left).unwrap_or_default();
+    let _ = tokio::time::timeout(left, Box::pin(marked)).await;
+}
+
+/// The pod as it is now, if it is what was chosen.
+async fn meant(test: &SoakTest, pods: &Api<Pod>, intent: &PendingIntent) -> Result<Pod, Refusal> {
     let pod = pods.get_opt(&intent.pod).await?;
     let meant = pod.filter(|pod| is_meant(test, pod, intent));
-    effects::cut(test, intent, &meant.ok_or(Refusal::Gone)?, ctx).await
+    meant.ok_or(Refusal::Gone)
 }
 
 /// Undoes events, each whatever becomes of the others. Done again it changes nothing.

@@ -46,7 +46,7 @@ pub(crate) async fn reconcile(
     let observed = observe(&test, ctx, now).await?; // read everything once
     let decision = decide(&test, &observed, now); // pure: what next, and why
     let again = decision.again;
-    if decision.effect == Effect::Hold {
+    if let Effect::Hold(_) = decision.effect {
         // Before it is written: whatever the answer is, this process has not asked for it.
         let held = decision.status.chaos.pending.clone();
         ctx.remember(&test, |memory| memory.held = held);

@@ -32,8 +32,9 @@ pub(crate) enum Effect {
     None,
     /// Create the workload, or bring it to what is planned.
     Deploy,
-    /// Keep the pending intent until its instant: nobody has asked for it yet.
-    Hold,
+    /// Keep the pending intent until its instant: nobody has asked for it yet. What its deed needs and does nothing by itself
+    /// is made ready.
+    Hold(Deed),
     /// Carry out the intent that is written down.
     Inject {
         intent: PendingIntent,

@@ -153,18 +153,16 @@ pub(crate) async fn scale_back(
     Ok(())
 }
 
-/// Cuts the very pod that was meant off. The label comes first, which alone does nothing, and then the policy that selects
-/// it: where there is that policy, the pod is cut off.
-pub(crate) async fn cut(
+/// Labels the very pod that was meant, which alone does nothing, unless another policy selects it.
+pub(crate) async fn mark(
     test: &SoakTest,
     intent: &PendingIntent,
     pod: &Pod,
     ctx: &Context,
 ) -> Result<(), Refusal> {
     let policies: Api<NetworkPolicy> = ctx.api(test);
-    let all = policies.list(&ListParams::default()).await?;
     let name = policy_name(test, intent.index);
-    for policy in &all {
+    for policy in &policies.list(&ListParams::default()).await? {
         // Policies add up: what another one allows stays open.
         let ours = policy.name_any() == name && belongs_to(policy, test);
         if !ours && selects(policy, pod).unwrap_or(true) {
@@ -178,17 +176,32 @@ pub(crate) async fn cut(
         "metadata": {
             "uid": intent.uid,
             "resourceVersion": pod.resource_version(),
-            "labels": {EVENT: mark(test, intent.index)},
+            "labels": {EVENT: mark_of(test, intent.index)},
         },
     });
     still(intent, ctx)?;
     pods.patch(&intent.pod, &PatchParams::default(), &Patch::Merge(&label))
         .await?;
+    Ok(())
+}
+
+/// Cuts the very pod that was meant off, by a policy that selects its mark: where there is that policy, the pod is cut off.
+pub(crate) async fn cut(
+    test: &SoakTest,
+    intent: &PendingIntent,
+    pod: &Pod,
+    ctx: &Context,
+) -> Result<(), Refusal> {
+    if pod.labels().get(EVENT) != Some(&mark_of(test, intent.index)) {
+        mark(test, intent, pod, ctx).await?;
+    }
+    let policies: Api<NetworkPolicy> = ctx.api(test);
     let scrapes = ctx.prometheus_url(test).and_then(|url| namespace_of(&url));
     let policy = policy(test, intent.index, scrapes);
     still(intent, ctx)?;
     match policies.create(&PostParams::default(), &policy).await {
         Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
+            let name = policy.name_any();
             let there = policies.get_opt(&name).await?;
             if there.is_some_and(|there| belongs_to(&there, test)) {
                 return Ok(());
@@ -261,7 +274,7 @@ fn policy_name(test: &SoakTest, index: u32) -> String {
 
 /// What the pod that an event cuts off is labelled with. A pod may outlive its soak with that label, and the next soak of the
 /// same name is another.
-fn mark(test: &SoakTest, index: u32) -> String {
+fn mark_of(test: &SoakTest, index: u32) -> String {
     format!("{}-{index}", test.uid().unwrap_or_default())
 }
 
@@ -282,7 +295,7 @@ fn policy(test: &SoakTest, index: u32, namespace: Option<String>) -> NetworkPoli
     };
     let mut policy = NetworkPolicy {
         spec: Some(NetworkPolicySpec {
-            pod_selector: Some(labels_of(Some(labels(mark(test, index))))),
+            pod_selector: Some(labels_of(Some(labels(mark_of(test, index))))),
             policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
             ingress: Some(vec![NetworkPolicyIngressRule {
                 from: Some(vec![scrapes]),
@@ -364,7 +377,7 @@ mod tests {
         let mut pod = Pod::default();
         let cut_off = [
             (SOAK_TEST.to_owned(), "friday".to_owned()),
-            (EVENT.to_owned(), mark(&earlier, 3)),
+            (EVENT.to_owned(), mark_of(&earlier, 3)),
         ];
         pod.metadata.labels = Some(cut_off.into());
         let selects = |test: &SoakTest, index| selects(&policy(test, index, None), &pod).ok();

@@ -75,10 +75,10 @@ pub(super) fn step(draft: &mut Draft<'_>) {
             keep(draft, record);
             draft.look_at(draft.now);
         }
-        Ok((_, target)) if early => {
+        Ok((deed, target)) if early => {
             let intent = due.intent(target, draft.now);
             draft.status().chaos.pending = Some(intent);
-            draft.decision.effect = Effect::Hold;
+            draft.decision.effect = Effect::Hold(deed);
             draft.look_at(at);
         }
         Ok((deed, target)) => {

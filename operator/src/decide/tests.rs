@@ -283,7 +283,7 @@ impl World {
                     self.leaving.entry(pod.uid.clone()).or_insert(self.now);
                 }
             }
-            Effect::Hold => self.held.clone_from(&self.status().chaos.pending.clone()),
+            Effect::Hold(_) => self.held.clone_from(&self.status().chaos.pending.clone()),
             Effect::Inject {
                 intent,
                 deed,

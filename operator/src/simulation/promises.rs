@@ -42,6 +42,8 @@ pub(super) struct Promises {
     pub(super) kinds: Vec<String>,
     /// How much later than planned each of them was asked for, in milliseconds.
     pub(super) late: Vec<i128>,
+    /// How much later than planned pods were really cut off, in milliseconds.
+    pub(super) cut_off: Vec<i128>,
     /// Whether what the outcome rests on was kept.
     pub(super) kept: bool,
     /// The uid that each event was ever meant for.
@@ -162,6 +164,9 @@ impl Promises {
         if late > LATEST {
             let how = format!("event {} is {late:#} late", pending.index);
             self.breaks("what was missed is skipped", how);
+        }
+        if matches!(blow, Blow::CutOff { .. }) {
+            self.cut_off.push(late.as_millis());
         }
         if matches!(blow, Blow::Pod { sure: false, .. }) {
             self.breaks("a deletion names the uid", uid);

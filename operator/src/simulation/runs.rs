@@ -42,6 +42,8 @@ struct Run {
     kinds: Vec<String>,
     /// How many milliseconds later than planned each of them was asked for.
     late: Vec<i128>,
+    /// How many milliseconds later than planned pods were really cut off.
+    cut_off: Vec<i128>,
     /// Whether what the outcome rests on was kept.
     kept: bool,
     /// How many pods and containers were really hit.
@@ -230,6 +232,7 @@ async fn soak(seed: u64, faults: Faults, dice: &mut Dice) -> Run {
         asked: state.promises.asked,
         kinds: state.promises.kinds.clone(),
         late: state.promises.late.clone(),
+        cut_off: state.promises.cut_off.clone(),
         kept: state.promises.kept,
         struck: state.promises.struck(),
         broken: state.promises.broken.clone(),
@@ -359,7 +362,7 @@ fn setting(name: &str) -> Option<u64> {
 
 #[test]
 fn soaks_without_faults_pass_with_every_kind_of_event_injected() {
-    let (mut injected, mut late) = (BTreeMap::new(), Vec::new());
+    let (mut injected, mut late, mut cut_off) = (BTreeMap::new(), Vec::new(), Vec::new());
     for seed in (0..40).filter(|seed| seed % 10 != 9 && seed % 16 != 14 && !is_dry(*seed)) {
         let run = run_with(seed, Faults::default(), &mut Dice::new(40, 0));
         assert_eq!(run.broken, Vec::<String>::new(), "{}", run.history);
@@ -368,6 +371,7 @@ fn soaks_without_faults_pass_with_every_kind_of_event_injected() {
             *injected.entry(kind).or_insert(0) += 1;
         }
         late.extend(run.late);
+        cut_off.extend(run.cut_off);
         assert!(run.kept, "{}", run.history);
     }
     let kinds: Vec<_> = injected.keys().map(String::as_str).collect();
@@ -389,6 +393,9 @@ fn soaks_without_faults_pass_with_every_kind_of_event_injected() {
         late.len()
     );
     assert!(most <= 100, "each request takes up to 80 ms: {most}");
+    // Whatever else it takes was made ready ahead: the pod is looked at once more, and the policy is created.
+    let latest = cut_off.iter().max().expect("some are cut off");
+    assert!(*latest <= 200, "cut off {latest} ms later than planned");
 }
 
 /// The intent, the deed, its result, the recovery; now and then the journal, and what a soak writes while nothing happens.
