@@ -11,6 +11,7 @@
 )]
 
 mod command;
+mod dashboard;
 mod journal;
 mod namespace;
 mod node;
@@ -25,6 +26,7 @@ mod wait;
 mod yaml;
 
 pub use command::{docker, helm, kubectl, kubectl_with_input, repository};
+pub use dashboard::Panel;
 pub use journal::JournalEvent;
 pub use namespace::Namespace;
 pub use node::Nodes;

@@ -15,10 +15,10 @@ use kube::ResourceExt;
 use kube::api::ListParams;
 use serde_json::json;
 use soak_api::verdict::Outcome;
-use soak_api::{Phase, SoakOutcome, SoakTest};
+use soak_api::{Phase, SoakOutcome, SoakTest, SoakTestStatus};
 use soak_e2e::{
-    JournalEvent, Namespace, Plugin, PodLog, Probe, came_to, client, criterion, kubectl,
-    kubectl_with_input, prometheus_image, say, wait_until,
+    JournalEvent, Namespace, Operator, Panel, Plugin, PodLog, Probe, came_to, client, criterion,
+    kubectl, kubectl_with_input, prometheus_image, say, wait_until,
 };
 use tokio::task::JoinSet;
 
@@ -129,6 +129,21 @@ async fn what_has_agreed_is_soaked_and_left_as_it_was() {
     agree(&namespace, &written).await;
     let before = deployment(&namespace, "cart").await;
     let bystanders = pods(&namespace, "bystander").await;
+
+    let back = |status: &SoakTestStatus| {
+        let mut events = status.chaos.recent.iter();
+        events.any(|event| event.recovered_at.is_some()) && !status.estimates.is_empty()
+    };
+    let limit_of_all = Duration::from_secs(240);
+    soak.until("a recovery and an estimate", limit_of_all, back)
+        .await;
+    let operator = Operator::find(&namespace.client).await;
+    for panel in Panel::all("soaktest") {
+        // All but what is the simulation's own.
+        if panel.row.is_empty() {
+            panel.finds_something(&operator, &soak).await;
+        }
+    }
 
     let status = soak.ends().await;
     came_to(&status, SoakOutcome::Passed);

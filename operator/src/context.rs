@@ -206,7 +206,9 @@ impl Context {
 
     /// Shows the SoakTest in the metrics until it is forgotten.
     pub(crate) fn shows(&self, test: &SoakTest) {
-        self.remember(test, |_| self.metrics.shows(test));
+        let key = (test.namespace().unwrap_or_default(), test.name_any());
+        let pods = self.pods.names(&key);
+        self.remember(test, |_| self.metrics.shows(test, pods));
     }
 
     /// Forgets SoakTests that are gone.

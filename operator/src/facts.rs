@@ -255,6 +255,14 @@ impl PodFacts {
         })
     }
 
+    /// The component and the name of each pod of a SoakTest.
+    pub(crate) fn names(&self, key: &SoakTestKey) -> Vec<(String, String)> {
+        let known = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let pods = known.pods.get(key).into_iter().flat_map(BTreeMap::values);
+        pods.map(|pod| (pod.component.clone(), pod.name.clone()))
+            .collect()
+    }
+
     /// Forgets the pods that are gone of SoakTests that nobody judges any more: pods that are not the soak's own may come and
     /// go for years with its label.
     pub(crate) fn keep_departed_of(&self, goes_on: impl Fn(&SoakTestKey) -> bool) {

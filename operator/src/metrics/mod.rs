@@ -166,9 +166,9 @@ impl Metrics {
         }
     }
 
-    /// Shows the SoakTest as it is now.
-    pub(crate) fn shows(&self, test: &SoakTest) {
-        self.soaks.shows(test);
+    /// Shows the SoakTest as it is now, and its pods, each by its component and its name.
+    pub(crate) fn shows(&self, test: &SoakTest, pods: Vec<(String, String)>) {
+        self.soaks.shows(test, pods);
     }
 
     /// Shows the SoakTest of that uid no more.
@@ -275,8 +275,9 @@ mod tests {
             "estimates": [{"criterion": "tasks", "component": "worker", "estimate": 1.0, "limit": 5.0, "unit": "%"}],
         }));
         let over = in_status(json!({"phase": "Completed", "outcome": "Passed"}));
-        metrics.shows(&running);
-        metrics.shows(&over);
+        let pod = ("worker".to_owned(), "one-worker-0".to_owned());
+        metrics.shows(&running, vec![pod]);
+        metrics.shows(&over, Vec::new());
         metrics.transition(&running, &over);
         let text = metrics.text();
         let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));

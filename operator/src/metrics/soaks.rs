@@ -27,6 +27,8 @@ struct Soak {
     /// How long the last component took that came back.
     last_recovery: Option<f64>,
     estimates: Vec<Shown>,
+    /// Its pods, each by its component and its name.
+    pods: Vec<(String, String)>,
 }
 
 /// What a criterion measured so far.
@@ -39,7 +41,7 @@ struct Shown {
 }
 
 impl Soak {
-    fn of(test: &SoakTest) -> Self {
+    fn of(test: &SoakTest, pods: Vec<(String, String)>) -> Self {
         let none = SoakTestStatus::default();
         let status = test.status.as_ref().unwrap_or(&none);
         let chaos = &status.chaos;
@@ -90,6 +92,7 @@ impl Soak {
             last_event,
             last_recovery: last_recovery.map(|(_, seconds)| seconds),
             estimates: estimates.collect(),
+            pods,
         }
     }
 }
@@ -99,9 +102,9 @@ impl Soak {
 pub(super) struct Soaks(Arc<Mutex<BTreeMap<String, Soak>>>);
 
 impl Soaks {
-    pub(super) fn shows(&self, test: &SoakTest) {
+    pub(super) fn shows(&self, test: &SoakTest, pods: Vec<(String, String)>) {
         let uid = test.uid().unwrap_or_default();
-        self.all().insert(uid, Soak::of(test));
+        self.all().insert(uid, Soak::of(test, pods));
     }
 
     pub(super) fn forgets(&self, uid: &str) {
@@ -200,7 +203,17 @@ impl Collector for Soaks {
         });
         let help =
             "What a criterion of a running SoakTest measured so far: estimate, low, high, limit";
-        gauge("soaktest_estimate", help, estimates.collect())
+        gauge("soaktest_estimate", help, estimates.collect())?;
+        let pods = running.iter().flat_map(|soak| {
+            soak.pods.iter().map(|(component, pod)| {
+                let mut labels = with(soak, "component", component.clone());
+                // Not `pod`, for the same reason as above.
+                labels.push(("soaktest_pod", pod.clone()));
+                (labels, 1.0)
+            })
+        });
+        let help = "1 for each pod that a running SoakTest is about, to join its own metrics with";
+        gauge("soaktest_pod", help, pods.collect())
     }
 }
 
@@ -249,12 +262,10 @@ mod tests {
     #[test]
     fn soaks_are_counted_by_phase_until_they_are_gone() {
         let soaks = Soaks::default();
-        soaks.shows(&soak("one", json!({"phase": "Soaking"})));
-        soaks.shows(&soak("two", json!({"phase": "Soaking"})));
-        soaks.shows(&soak(
-            "two",
-            json!({"phase": "Completed", "outcome": "Failed"}),
-        ));
+        soaks.shows(&soak("one", json!({"phase": "Soaking"})), Vec::new());
+        soaks.shows(&soak("two", json!({"phase": "Soaking"})), Vec::new());
+        let over = json!({"phase": "Completed", "outcome": "Failed"});
+        soaks.shows(&soak("two", over), Vec::new());
         let told = text(&soaks);
         assert!(told.contains("soaks{phase=\"Soaking\"} 1"), "{told}");
         assert!(told.contains("soaks{phase=\"Completed\"} 1"), "{told}");
@@ -266,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_running_soak_shows_its_chaos_and_its_estimates_and_one_that_is_over_does_not() {
+    fn a_running_soak_shows_its_chaos_its_estimates_and_its_pods_and_one_that_is_over_does_not() {
         let event = |second: u32, back: u32| {
             json!({
                 "index": second, "kind": "podKill", "component": "worker", "result": "Injected",
@@ -286,7 +297,8 @@ mod tests {
             })
         };
         let soaks = Soaks::default();
-        soaks.shows(&soak("one", status("Soaking")));
+        let pods = || vec![("worker".to_owned(), "one-worker-0".to_owned())];
+        soaks.shows(&soak("one", status("Soaking")), pods());
         let told = text(&soaks);
         let labels = "soaktest_namespace=\"soak\",soaktest=\"one\"";
         for line in [
@@ -296,12 +308,15 @@ mod tests {
             ),
             format!("soaktest_last_recovery_seconds{{{labels}}} 7"),
             format!(
+                "soaktest_pod{{{labels},component=\"worker\",soaktest_pod=\"one-worker-0\"}} 1"
+            ),
+            format!(
                 "soaktest_estimate{{{labels},criterion=\"tasks\",unit=\"%\",bound=\"high\"}} 4"
             ),
         ] {
             assert!(told.contains(&line), "{line} in {told}");
         }
-        soaks.shows(&soak("one", status("Completed")));
+        soaks.shows(&soak("one", status("Completed")), pods());
         let told = text(&soaks);
         assert!(!told.contains("soaktest_"), "{told}");
     }
