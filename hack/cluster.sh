@@ -64,8 +64,12 @@ create() {
 }
 
 create_nodes() {
-  in_net kind create cluster --quiet --name "$CLUSTER" --image "$1" --config "$HACK/kind.yaml" && wait_ready 180
+  in_net kind create cluster --quiet --name "$CLUSTER" --image "$1" --config "$HACK/kind.yaml" &&
+    favour_the_control_plane && wait_ready 180
 }
+
+# Elsewhere it has a machine of its own, and does not wait for the pods of the nodes.
+favour_the_control_plane() { docker update --cpu-shares 8192 "$CLUSTER-control-plane" >/dev/null; }
 
 # The API server may stop answering for a while after kind is done with it, on a machine with a lot else to do;
 # kubectl gives up at the first refusal.
