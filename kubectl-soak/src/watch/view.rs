@@ -52,9 +52,24 @@ pub(super) fn view(
         if !all.is_empty() {
             all.push(Line::default());
         }
-        all.extend(lines);
+        all.extend(lines.into_iter().map(|line| fitted(line, width)));
     }
     all
+}
+
+/// The line, its end left out where it is too wide, with a mark that it is.
+fn fitted(mut line: Line<'static>, width: usize) -> Line<'static> {
+    if line.width() <= width {
+        return line;
+    }
+    let mut left = width.saturating_sub(1);
+    for span in &mut line.spans {
+        let kept: String = span.content.chars().take(left).collect();
+        left -= kept.chars().count();
+        span.content = kept.into();
+    }
+    line.spans.push(Span::raw("…"));
+    line
 }
 
 struct View {
@@ -507,9 +522,16 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_the_terminal() {
-        for width in [60, 80, 99, 100, 108, 120, 200] {
-            for test in [soaking(), failed()] {
+    fn no_line_is_wider_than_the_terminal_and_what_is_left_out_is_marked() {
+        let mut long = soaking();
+        long.metadata.name = Some("a-name-that-says-much-of-what-this-soak-is-about".to_owned());
+        let narrow = view(&seen(long.clone(), &[]), at("06:04:00"), 40, Palette::None);
+        assert_eq!(
+            narrow[0].to_string(),
+            "soak/a-name-that-says-much-of-what-this…"
+        );
+        for width in [1, 10, 40, 60, 80, 99, 100, 108, 120, 200] {
+            for test in [soaking(), failed(), long.clone()] {
                 let lines = view(
                     &seen(test, &[1.0, 2.0]),
                     at("06:04:00"),
