@@ -66,23 +66,63 @@ impl Nodes {
 
     /// Sends SIGKILL to every process of the pod and returns their names; empty where none was running.
     pub async fn kill(&self, node: &str, pod_uid: &str) -> Vec<String> {
+        self.run(node, &format!("uid={pod_uid}\n{KILL}")).await
+    }
+
+    /// Drops what the pod with that address sends and is sent, but by the others given, as one who enforces network policies
+    /// and spares no open connection: not every cluster that the tests run on has such a one. The kubelet's probes go through,
+    /// as they do everywhere. Whatever becomes of the test, the pod is connected again after two minutes.
+    pub async fn cut_off(&self, node: &str, address: &str, but: &[String]) {
+        let rule = |action: &str, more: &str, verdict: &str| {
+            format!(
+                "iptables -w -{action} FORWARD {more} -m comment --comment cut-{address} -j {verdict} && echo done\n"
+            )
+        };
+        let mut script = String::new();
+        // The last one stands first.
+        for (from, to) in [("-s", "-d"), ("-d", "-s")] {
+            script += &rule("I", &format!("{from} {address}"), "DROP");
+            for other in but {
+                let between = format!("{from} {address} {to} {other}");
+                script += &rule("I", &between, "ACCEPT");
+            }
+        }
+        let rules = script.lines().count();
+        script += &format!(
+            "(sleep 120; {}) > /dev/null 2>&1 &\necho .\n",
+            connect(address)
+        );
+        let told = self.run(node, &script).await;
+        assert_eq!(told.len(), rules, "rules on node {node}");
+    }
+
+    /// Takes back what [`Nodes::cut_off`] did.
+    pub async fn reconnect(&self, node: &str, address: &str) {
+        self.run(node, &format!("{}\necho .\n", connect(address)))
+            .await;
+    }
+
+    /// What the script says on the node, line by line, until it says a dot.
+    async fn run(&self, node: &str, script: &str) -> Vec<String> {
         let shell = self
             .shells
             .get(node)
             .unwrap_or_else(|| panic!("there is no node {node:?}"));
         let mut shell = shell.lock().await;
-        shell
-            .input
-            .write_all(format!("uid={pod_uid}\n{KILL}").as_bytes())
-            .await
-            .unwrap();
-        let mut killed = Vec::new();
+        shell.input.write_all(script.as_bytes()).await.unwrap();
+        let mut lines = Vec::new();
         loop {
             match shell.output.next_line().await.unwrap() {
-                Some(line) if line == "." => return killed,
-                Some(name) => killed.push(name),
+                Some(line) if line == "." => return lines,
+                Some(line) => lines.push(line),
                 None => panic!("the shell on node {node} ended"),
             }
         }
     }
+}
+
+fn connect(address: &str) -> String {
+    format!(
+        "iptables -w -S FORWARD | grep -w cut-{address} | sed 's/^-A/-D/' | while read -r rule; do iptables -w $rule; done"
+    )
 }

@@ -10,17 +10,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::ListParams;
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
+use soak_api::verdict::Outcome;
 use soak_api::{
-    Chaos, EventRecord, EventResult, Phase, SOAK_TEST, SoakOutcome, SoakTest, SoakTestStatus,
-    WorkloadCleanup,
+    Chaos, EVENT, EventRecord, EventResult, Phase, SOAK_TEST, SoakOutcome, SoakTest,
+    SoakTestStatus, WorkloadCleanup,
 };
 use soak_e2e::{
-    Namespace, PodLog, Probe, Soak, came_to, client, criterion, kubectl, kubectl_with_input, say,
-    simulation, small, span, wait_until,
+    Namespace, Nodes, Operator, PodLog, Probe, Soak, came_to, client, criterion, kubectl,
+    kubectl_with_input, say, simulation, small, span, wait_until,
 };
 
 const DEPLOYED: Duration = Duration::from_secs(90);
@@ -306,6 +308,57 @@ async fn a_pod_is_cut_off_for_a_while_and_what_is_left_is_undone_when_the_soak_i
             .and_then(|spec| spec.replicas),
         Some(3)
     );
+}
+
+/// Enforces the first policy that chaos makes for the soak, on the pod that it selects and for as long as it is there.
+async fn enforce(client: &Client, soak: &Soak, nodes: &Nodes) {
+    let operator = Operator::find(client).await;
+    let scrapes: Api<Pod> = Api::namespaced(client.clone(), &operator.namespace);
+    let scrapes = scrapes.list(&ListParams::default()).await.unwrap();
+    let address = |pod: &Pod| pod.status.as_ref()?.pod_ip.clone();
+    let scrapes: Vec<String> = scrapes.iter().filter_map(address).collect();
+    let label = wait_until("a policy", DEPLOYED, async || {
+        let policy = policies(soak).await.pop().and_then(|policy| policy.spec);
+        let selector = policy.and_then(|spec| spec.pod_selector?.match_labels);
+        match selector.and_then(|mut labels| labels.remove(EVENT)) {
+            Some(label) => Probe::Done(label),
+            None => Probe::Waiting("none".to_owned()),
+        }
+    })
+    .await;
+    let workers = soak.pods("worker").await;
+    let mut cut = workers
+        .iter()
+        .filter(|pod| pod.labels().get(EVENT) == Some(&label));
+    let pod = cut.next().expect("a pod that the policy selects");
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+    let (node, address) = (node.expect("a node"), address(pod).expect("an address"));
+    nodes.cut_off(&node, &address, &scrapes).await;
+    wait_until("no policy", DEPLOYED, async || {
+        match policies(soak).await.as_slice() {
+            [] => Probe::Done(()),
+            _ => Probe::Waiting("there is one".to_owned()),
+        }
+    })
+    .await;
+    nodes.reconnect(&node, &address).await;
+}
+
+#[tokio::test]
+async fn a_pod_that_is_cut_off_proves_it_by_being_unready_and_comes_back() {
+    let client = client().await;
+    let nodes = Nodes::open(&client).await;
+    let namespace = Namespace::new(&client, "cut-off").await;
+    let once = once("10s", "networkPartition", &json!({"for": "20s"}));
+    let soak = namespace
+        .soak(&eventful("cut-off", 70, &json!([once])))
+        .await;
+    enforce(&client, &soak, &nodes).await;
+    let status = soak.ends().await;
+    say_recoveries(&status.chaos.recent);
+    assert_eq!(status.chaos.injected, 1);
+    let health = criterion(&status, "health");
+    assert_eq!(health.outcome, Outcome::Passed, "{}", health.sentence);
 }
 
 /// The worker that says of itself that it leads.
