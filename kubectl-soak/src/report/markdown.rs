@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use soak_api::{CriterionResult, GrowthRow};
 
-use super::view::{Injections, View, interval, outcome, span, told};
+use super::view::{Injections, View, interval, outcome, span, telling, told};
 
 /// The report as GitHub's Markdown.
 pub(crate) fn of(view: &View<'_>) -> String {
@@ -110,7 +110,7 @@ fn grew(view: &View<'_>) -> String {
                 "\n**{}**, {title}:\n\n| | Growth | 95 % interval |\n|---|--:|--:|\n",
                 safe(&result.name)
             );
-            text.extend(rows.iter().map(|row| growth(row, &unit)));
+            text.extend(telling(rows).iter().map(|row| growth(row, &unit)));
         }
     }
     text

@@ -12,7 +12,7 @@ use soak_api::verdict::{Amount, FootprintRow, Outcome};
 
 use super::chart;
 use super::scene::panels;
-use super::view::{View, interval, span, told};
+use super::view::{View, interval, sentence, span, telling, telling_parts, told};
 
 const STYLE: &str = include_str!("page/style.css");
 
@@ -104,7 +104,7 @@ fn footprints(view: &View<'_>) -> Markup {
                     tbody {
                         @for footprint in all {
                             (footprint_row(&footprint.total, ""))
-                            @for part in &footprint.parts { (footprint_row(part, "part")) }
+                            @for part in telling_parts(&footprint.parts) { (footprint_row(&part, "part")) }
                         }
                     }
                 } }
@@ -145,15 +145,16 @@ fn footprint_row(row: &FootprintRow, class: &str) -> Markup {
 fn not_measured(view: &View<'_>) -> Markup {
     let mut gaps: Vec<(&str, String)> = Vec::new();
     for result in &view.status.criteria {
+        let mut told = Vec::new();
         if result.outcome == Outcome::Inconclusive {
-            gaps.push((&result.name, result.sentence.clone()));
+            told.push(sentence(&result.sentence));
         }
-        gaps.extend(
-            result
-                .excluded
-                .iter()
-                .map(|left_out| (result.name.as_str(), format!("left out: {left_out}."))),
-        );
+        if !result.excluded.is_empty() {
+            told.push(format!("left out: {}.", result.excluded.join("; ")));
+        }
+        if !told.is_empty() {
+            gaps.push((&result.name, told.join(" ")));
+        }
     }
     for chart in &view.evidence.charts {
         if chart.not_shown > 0 {
@@ -190,13 +191,14 @@ fn not_measured(view: &View<'_>) -> Markup {
 
 /// Growth by part, pod or event.
 fn growths(title: &str, rows: &[GrowthRow], unit: &str) -> Markup {
+    let rows = telling(rows);
     let most = rows.iter().map(|row| row.growth.abs()).fold(0.0, f64::max);
     html! {
         @if !rows.is_empty() {
             div.wide { table.growths {
                 thead { tr { th { (title) } th.n { "Growth" } th.n { "95 % interval" } th.bars aria-hidden="true" {} } }
                 tbody {
-                    @for row in rows {
+                    @for row in &rows {
                         tr {
                             td { (row.name) }
                             td.n { (told(Some(row.growth), unit)) }

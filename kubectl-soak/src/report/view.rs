@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use soak_api::verdict::{Interval, Outcome};
+use soak_api::verdict::{Amount, FootprintRow, Interval, Outcome};
 use soak_api::{
-    Chart, CriterionResult, EventRecord, EventResult, Evidence, SoakOutcome, SoakTestSpec,
-    SoakTestStatus,
+    Chart, CriterionResult, EventRecord, EventResult, Evidence, GrowthRow, SoakOutcome,
+    SoakTestSpec, SoakTestStatus,
 };
 
 use crate::wording::{measure, number};
@@ -209,11 +209,14 @@ pub(crate) fn told(value: Option<f64>, unit: &str) -> String {
     value.map_or_else(|| "–".to_owned(), |value| measure(value, unit))
 }
 
-/// Such as `62.9 to 83.8 %`, or `535 KiB to 1.3 MiB`.
+/// Such as `62.9 to 83.8 %`, or `535 KiB to 1.3 MiB`; `exact` where there is no doubt.
 pub(crate) fn interval(interval: Option<Interval>, unit: &str) -> String {
     let Some(Interval { low, high }) = interval else {
         return "–".to_owned();
     };
+    if low.to_bits() == high.to_bits() {
+        return "exact".to_owned();
+    }
     let (low, high) = (measure(low, unit), measure(high, unit));
     let unit_of = |told: &str| told.split_once(' ').map(|(_, unit)| unit.to_owned());
     match low.split_once(' ') {
@@ -222,6 +225,44 @@ pub(crate) fn interval(interval: Option<Interval>, unit: &str) -> String {
         }
         _ => format!("{low} to {high}"),
     }
+}
+
+/// The rows that tell something, and one for all of those together that surely did not grow.
+pub(crate) fn telling(rows: &[GrowthRow]) -> Vec<GrowthRow> {
+    let surely = |row: &GrowthRow| is_surely_0(row.growth, row.interval);
+    together(rows, surely, |row| &mut row.name)
+}
+
+/// As [`telling`], for what grew in tasks and in bytes.
+pub(crate) fn telling_parts(parts: &[FootprintRow]) -> Vec<FootprintRow> {
+    let is_0 = |amount: Amount| is_surely_0(amount.estimate, amount.interval);
+    // Bytes that are shared out by tasks are none where there are no tasks.
+    let no_bytes = |part: &FootprintRow| part.shared_out || part.bytes.is_none_or(is_0);
+    let surely = |part: &FootprintRow| is_0(part.tasks) && no_bytes(part);
+    together(parts, surely, |part| &mut part.name)
+}
+
+/// All that are alike as one, with the names of all of them, at the end.
+fn together<R: Clone>(
+    rows: &[R],
+    alike: impl Fn(&R) -> bool,
+    name: impl Fn(&mut R) -> &mut String,
+) -> Vec<R> {
+    let (mut same, mut others): (Vec<R>, Vec<R>) = rows.iter().cloned().partition(alike);
+    let names: Vec<_> = same
+        .iter_mut()
+        .map(|row| std::mem::take(name(row)))
+        .collect();
+    if let Some(mut first) = same.into_iter().next() {
+        *name(&mut first) = names.join(", ");
+        others.push(first);
+    }
+    others
+}
+
+fn is_surely_0(value: f64, interval: Option<Interval>) -> bool {
+    let is_0 = |value: f64| value.abs() < f64::EPSILON;
+    is_0(value) && interval.is_some_and(|known| is_0(known.low) && is_0(known.high))
 }
 
 /// With a full stop at its end.
@@ -307,8 +348,27 @@ mod tests {
         assert_eq!(told(62.9, 83.8, "%"), "62.9 to 83.8 %");
         assert_eq!(told(0.0, 1_363_149.0, "bytes"), "0 B to 1.3 MiB");
         assert_eq!(told(1_048_576.0, 1_363_149.0, "bytes"), "1 to 1.3 MiB");
-        assert_eq!(told(0.0, 0.0, ""), "0 to 0");
+        assert_eq!(told(0.0, 0.0, ""), "exact");
         assert_eq!(interval(None, "%"), "–");
+    }
+
+    #[test]
+    fn what_surely_did_not_grow_is_told_together() {
+        let row = |name: &str, growth: f64, high: f64| GrowthRow {
+            name: name.to_owned(),
+            growth,
+            interval: Some(Interval { low: growth, high }),
+        };
+        let rows = [
+            row("consume", 50.7, 70.9),
+            row("claim", 0.0, 0.0),
+            row("http", 0.0, 0.1),
+            row("election", 0.0, 0.0),
+        ];
+        let names: Vec<_> = telling(&rows).into_iter().map(|row| row.name).collect();
+        assert_eq!(names, ["consume", "http", "claim, election"]);
+        assert_eq!(telling(&rows[..1]), rows[..1]);
+        assert_eq!(telling(&[]), []);
     }
 
     #[test]

@@ -24,6 +24,9 @@ const TARGET: usize = 30;
 /// What a line with a criterion takes beside the criterion's name.
 const ESTIMATE: usize = 96;
 
+/// How far what is left of a line that is too wide is indented.
+const CONTINUED: usize = 4;
+
 /// So many of the last events are shown.
 const EVENTS: usize = 5;
 
@@ -52,24 +55,46 @@ pub(super) fn view(
         if !all.is_empty() {
             all.push(Line::default());
         }
-        all.extend(lines.into_iter().map(|line| fitted(line, width)));
+        all.extend(lines.into_iter().flat_map(|line| fitted(line, width)));
     }
     all
 }
 
-/// The line, its end left out where it is too wide, with a mark that it is.
-fn fitted(mut line: Line<'static>, width: usize) -> Line<'static> {
+/// The line, broken between words where it is too wide, or within a word that is wider than all of it.
+fn fitted(line: Line<'static>, width: usize) -> Vec<Line<'static>> {
     if line.width() <= width {
-        return line;
+        return vec![line];
     }
-    let mut left = width.saturating_sub(1);
-    for span in &mut line.spans {
-        let kept: String = span.content.chars().take(left).collect();
-        left -= kept.chars().count();
-        span.content = kept.into();
+    let styled = |span: &Span<'static>| {
+        // A percent sign stays with its number.
+        let text = span.content.replace(" %", "\u{a0}%");
+        let style = span.style;
+        text.chars().map(|c| (c, style)).collect::<Vec<_>>()
+    };
+    let letters: Vec<(char, Style)> = line.spans.iter().flat_map(styled).collect();
+    let is_space = |(letter, _): &(char, Style)| *letter == ' ';
+    let (mut rest, mut indent, mut lines) = (&letters[..], 0, Vec::new());
+    while !rest.is_empty() {
+        let room = width.saturating_sub(indent).max(1);
+        let end = if rest.len() <= room {
+            rest.len()
+        } else {
+            let space = rest[..=room].iter().rposition(is_space);
+            let words = space.filter(|at| !rest[..*at].iter().all(is_space));
+            words.unwrap_or(room)
+        };
+        let (shown, after) = rest.split_at(end);
+        let mut fits = Line::raw(" ".repeat(indent)).style(line.style);
+        for alike in shown.chunk_by(|(_, a), (_, b)| a == b) {
+            let text: String = alike.iter().map(|(letter, _)| *letter).collect();
+            fits.push_span(Span::styled(text.replace('\u{a0}', " "), alike[0].1));
+        }
+        lines.push(fits);
+        let word = after.iter().position(|letter| !is_space(letter));
+        rest = &after[word.unwrap_or(after.len())..];
+        indent = CONTINUED.min(width / 2);
     }
-    line.spans.push(Span::raw("…"));
-    line
+    lines
 }
 
 struct View {
@@ -482,6 +507,11 @@ mod tests {
     }
 
     #[test]
+    fn a_running_soak_at_40_columns() {
+        insta::assert_snapshot!(shown(&running(), "06:04:00", 40, 40));
+    }
+
+    #[test]
     fn a_soak_that_is_over_at_120_columns() {
         insta::assert_snapshot!(shown(&seen(failed(), &[]), "06:08:10", 120, 24));
     }
@@ -522,24 +552,36 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_the_terminal_and_what_is_left_out_is_marked() {
+    fn no_line_is_wider_than_the_terminal_and_nothing_is_left_out() {
         let mut long = soaking();
         long.metadata.name = Some("a-name-that-says-much-of-what-this-soak-is-about".to_owned());
-        let narrow = view(&seen(long.clone(), &[]), at("06:04:00"), 40, Palette::None);
-        assert_eq!(
-            narrow[0].to_string(),
-            "soak/a-name-that-says-much-of-what-this…"
-        );
-        for width in [1, 10, 40, 60, 80, 99, 100, 108, 120, 200] {
-            for test in [soaking(), failed(), long.clone()] {
-                let lines = view(
-                    &seen(test, &[1.0, 2.0]),
+        let letters = |lines: &[Line<'static>]| -> String {
+            let lines = lines.iter().map(ToString::to_string);
+            lines
+                .flat_map(|line| {
+                    line.chars()
+                        .filter(|c| c.is_ascii_alphanumeric())
+                        .collect::<Vec<_>>()
+                })
+                .collect()
+        };
+        for test in [soaking(), failed(), long] {
+            let at_width = |width| {
+                view(
+                    &seen(test.clone(), &[1.0, 2.0]),
                     at("06:04:00"),
                     width,
                     Palette::None,
-                );
-                for line in lines {
+                )
+            };
+            let all = letters(&at_width(WIDE - 1));
+            for width in [1, 2, 10, 20, 40, 60, 80, 99, 100, 108, 120, 200] {
+                let lines = at_width(width);
+                for line in &lines {
                     assert!(line.width() <= width, "{width}: {line}");
+                }
+                if width < WIDE {
+                    assert_eq!(letters(&lines), all, "{width}");
                 }
             }
         }
