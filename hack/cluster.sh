@@ -20,6 +20,7 @@ up() {
     create
     say "cluster $CLUSTER is up after $((SECONDS - start)) s"
   fi
+  favour_the_control_plane
   say "use it with: hack/in-cluster-net kubectl get pods -A"
 }
 
@@ -64,12 +65,13 @@ create() {
 }
 
 create_nodes() {
-  in_net kind create cluster --quiet --name "$CLUSTER" --image "$1" --config "$HACK/kind.yaml" &&
-    favour_the_control_plane && wait_ready 180
+  in_net kind create cluster --quiet --name "$CLUSTER" --image "$1" --config "$HACK/kind.yaml" && wait_ready 180
 }
 
 # Elsewhere it has a machine of its own, and does not wait for the pods of the nodes.
-favour_the_control_plane() { docker update --cpu-shares 8192 "$CLUSTER-control-plane" >/dev/null; }
+favour_the_control_plane() {
+  docker update --cpu-shares 8192 "$CLUSTER-control-plane" >/dev/null || say "the control plane has no more of the processors than the nodes"
+}
 
 # The API server may stop answering for a while after kind is done with it, on a machine with a lot else to do;
 # kubectl gives up at the first refusal.

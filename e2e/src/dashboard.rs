@@ -33,6 +33,8 @@ impl Panel {
         for one in list("/panels").expect("panels") {
             let title = text(&one, "title");
             if one["type"] == "row" {
+                // A row that is folded holds its panels itself.
+                assert_eq!(one["collapsed"], false, "{title}");
                 row = title;
                 continue;
             }

@@ -73,33 +73,31 @@ impl Nodes {
     /// and spares no open connection: not every cluster that the tests run on has such a one. The kubelet's probes go through,
     /// as they do everywhere. Whatever becomes of the test, the pod is connected again after two minutes.
     pub async fn cut_off(&self, node: &str, address: &str, but: &[String]) {
-        let rule = |action: &str, more: &str, verdict: &str| {
-            format!(
-                "iptables -w -{action} FORWARD {more} -m comment --comment cut-{address} -j {verdict} && echo done\n"
-            )
-        };
-        let mut script = String::new();
-        // The last one stands first.
-        for (from, to) in [("-s", "-d"), ("-d", "-s")] {
-            script += &rule("I", &format!("{from} {address}"), "DROP");
-            for other in but {
-                let between = format!("{from} {address} {to} {other}");
-                script += &rule("I", &between, "ACCEPT");
-            }
+        let chain = chain(address);
+        let mut rules = vec![format!("-N {chain}")];
+        for other in but {
+            rules.push(format!("-A {chain} -s {address} -d {other} -j ACCEPT"));
+            rules.push(format!("-A {chain} -s {other} -d {address} -j ACCEPT"));
         }
-        let rules = script.lines().count();
-        script += &format!(
+        rules.push(format!("-A {chain} -s {address} -j DROP"));
+        rules.push(format!("-A {chain} -d {address} -j DROP"));
+        rules.push(format!("-I FORWARD -j {chain}"));
+        let made = rules
+            .iter()
+            .map(|rule| format!("iptables -w 5 {rule} && echo made\n"));
+        let last = format!(
             "(sleep 120; {}) > /dev/null 2>&1 &\necho .\n",
             connect(address)
         );
+        let script = made.chain([last]).collect::<String>();
         let told = self.run(node, &script).await;
-        assert_eq!(told.len(), rules, "rules on node {node}");
+        assert_eq!(told.len(), rules.len(), "rules on node {node}");
     }
 
     /// Takes back what [`Nodes::cut_off`] did.
     pub async fn reconnect(&self, node: &str, address: &str) {
-        self.run(node, &format!("{}\necho .\n", connect(address)))
-            .await;
+        let script = format!("{} && echo gone\necho .\n", connect(address));
+        assert_eq!(self.run(node, &script).await, ["gone"], "node {node}");
     }
 
     /// What the script says on the node, line by line, until it says a dot.
@@ -121,8 +119,18 @@ impl Nodes {
     }
 }
 
+fn chain(address: &str) -> String {
+    format!("cut-{address}")
+}
+
 fn connect(address: &str) -> String {
-    format!(
-        "iptables -w -S FORWARD | grep -w cut-{address} | sed 's/^-A/-D/' | while read -r rule; do iptables -w $rule; done"
-    )
+    let chain = chain(address);
+    let rules = [
+        format!("-D FORWARD -j {chain}"),
+        format!("-F {chain}"),
+        format!("-X {chain}"),
+    ];
+    rules
+        .map(|rule| format!("iptables -w 5 {rule}"))
+        .join(" && ")
 }

@@ -134,9 +134,8 @@ async fn what_has_agreed_is_soaked_and_left_as_it_was() {
         let mut events = status.chaos.recent.iter();
         events.any(|event| event.recovered_at.is_some()) && !status.estimates.is_empty()
     };
-    let limit_of_all = Duration::from_secs(240);
-    soak.until("a recovery and an estimate", limit_of_all, back)
-        .await;
+    let shown = Duration::from_secs(240);
+    soak.until("a recovery and an estimate", shown, back).await;
     let operator = Operator::find(&namespace.client).await;
     for panel in Panel::all("soaktest") {
         // All but what is the simulation's own.

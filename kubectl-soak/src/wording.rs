@@ -9,6 +9,9 @@ use soak_verdict::wording::seconds;
 /// How wide text is that is not fitted to a terminal.
 pub(crate) const COLUMNS: usize = 100;
 
+/// Below it is what is left of nothing when it has been worked out in floating point.
+pub(crate) const LEAST: f64 = 1e-9;
+
 /// What stands where nothing is known.
 pub(crate) const NOTHING: &str = "-";
 
@@ -16,7 +19,7 @@ pub(crate) fn interval(interval: Option<Interval>, unit: &str) -> String {
     interval.map_or_else(
         || "-".to_owned(),
         |Interval { low, high }| {
-            if low.to_bits() == high.to_bits() {
+            if (high - low).abs() < LEAST {
                 "exact".to_owned()
             } else {
                 format!("{} to {}", measure(low, unit), measure(high, unit))
@@ -52,8 +55,7 @@ pub(crate) fn scale(value: f64) -> (f64, &'static str) {
 /// Three digits that count, or all that lie before the point.
 pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
-    // What is left of nothing when it has been worked out in floating point.
-    if size < 1e-9 {
+    if size < LEAST {
         return "0".to_owned();
     }
     if !(1e-6..1e15).contains(&size) {

@@ -133,7 +133,7 @@ async fn inject(
                 told(within(evicted).await, test, &pods, &intent, again).await
             }
             Deed::Crash(endpoint) => (crash(test, &pods, &intent, endpoint, ctx).await, None),
-            Deed::CutOff { .. } => changed_by(Box::pin(cut_off(test, &pods, &intent, ctx))).await,
+            Deed::CutOff { .. } => changed_by(Box::pin(cut_off(test, &intent, ctx))).await,
             Deed::Scale { replicas, .. } => {
                 changed_by(Box::pin(effects::scale(test, &intent, *replicas, ctx))).await
             }
@@ -245,13 +245,9 @@ async fn changed_by(change: impl Future<Output = Result<(), Refusal>>) -> (Answe
     (answer, None)
 }
 
-async fn cut_off(
-    test: &SoakTest,
-    pods: &Api<Pod>,
-    intent: &PendingIntent,
-    ctx: &Context,
-) -> Result<(), Refusal> {
-    let pod = meant(test, pods, intent).await?;
+async fn cut_off(test: &SoakTest, intent: &PendingIntent, ctx: &Context) -> Result<(), Refusal> {
+    let meant = |pod: &Pod| is_meant(test, pod, intent);
+    let pod = effects::to_cut(test, intent, meant, ctx).await?;
     effects::cut(test, intent, &pod, ctx).await
 }
 
@@ -264,19 +260,23 @@ async fn make_ready(test: &SoakTest, deed: &Deed, ctx: &Context) {
         return;
     };
     let marked = async {
-        let pod = meant(test, &ctx.api(test), intent).await?;
+        let meant = |pod: &Pod| is_meant(test, pod, intent);
+        let pod = effects::to_cut(test, intent, meant, ctx).await?;
         effects::mark(test, intent, &pod, ctx).await
     };
     let left = intent.planned_at.duration_since(ctx.now());
     let left = Duration::try_from(left).unwrap_or_default();
-    let _ = tokio::time::timeout(left, Box::pin(marked)).await;
-}
-
-/// The pod as it is now, if it is what was chosen.
-async fn meant(test: &SoakTest, pods: &Api<Pod>, intent: &PendingIntent) -> Result<Pod, Refusal> {
-    let pod = pods.get_opt(&intent.pod).await?;
-    let meant = pod.filter(|pod| is_meant(test, pod, intent));
-    meant.ok_or(Refusal::Gone)
+    if !matches!(
+        tokio::time::timeout(left, Box::pin(marked)).await,
+        Ok(Ok(()))
+    ) {
+        let soaktest = test.name_any();
+        tracing::debug!(
+            soaktest,
+            intent.index,
+            "what an event needs is left to its instant"
+        );
+    }
 }
 
 /// Undoes events, each whatever becomes of the others. Done again it changes nothing.

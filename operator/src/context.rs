@@ -20,7 +20,7 @@ use crate::mutant::Mutant;
 use crate::observed::Looking;
 use crate::outside::Outside;
 use crate::prometheus::Prometheus;
-use crate::workload::Images;
+use crate::workload::{self, Images};
 
 /// How many SoakTests are judged at the same time: judging holds samples in memory.
 const JUDGED_AT_ONCE: usize = 2;
@@ -207,7 +207,10 @@ impl Context {
     /// Shows the SoakTest in the metrics until it is forgotten.
     pub(crate) fn shows(&self, test: &SoakTest) {
         let key = (test.namespace().unwrap_or_default(), test.name_any());
-        let pods = self.pods.names(&key);
+        let components = workload::components(test);
+        let pods = self
+            .pods
+            .names(&key, |pod| workload::is_of(&components, pod));
         self.remember(test, |_| self.metrics.shows(test, pods));
     }
 

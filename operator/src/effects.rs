@@ -153,24 +153,38 @@ pub(crate) async fn scale_back(
     Ok(())
 }
 
-/// Labels the very pod that was meant, which alone does nothing, unless another policy selects it.
+/// The pod as it is now, if it is `meant`; refused where another policy selects it, for policies add up: what that one allows
+/// would stay open.
+pub(crate) async fn to_cut(
+    test: &SoakTest,
+    intent: &PendingIntent,
+    meant: impl Fn(&Pod) -> bool,
+    ctx: &Context,
+) -> Result<Pod, Refusal> {
+    let (pods, policies): (Api<Pod>, Api<NetworkPolicy>) = (ctx.api(test), ctx.api(test));
+    let all = ListParams::default();
+    let (pod, policies) = tokio::try_join!(pods.get_opt(&intent.pod), policies.list(&all))?;
+    let pod = pod.filter(meant).ok_or(Refusal::Gone)?;
+    let name = policy_name(test, intent.index);
+    let ours = |policy: &NetworkPolicy| policy.name_any() == name && belongs_to(policy, test);
+    let mut others = policies.iter().filter(|policy| !ours(policy));
+    match others.find(|policy| selects(policy, &pod).unwrap_or(true)) {
+        Some(other) => {
+            let (pod, name) = (&intent.pod, other.name_any());
+            let why = format!("the NetworkPolicy {name} selects {pod}, too");
+            Err(Refusal::Because(why))
+        }
+        None => Ok(pod),
+    }
+}
+
+/// Labels the very pod, which alone does nothing.
 pub(crate) async fn mark(
     test: &SoakTest,
     intent: &PendingIntent,
     pod: &Pod,
     ctx: &Context,
 ) -> Result<(), Refusal> {
-    let policies: Api<NetworkPolicy> = ctx.api(test);
-    let name = policy_name(test, intent.index);
-    for policy in &policies.list(&ListParams::default()).await? {
-        // Policies add up: what another one allows stays open.
-        let ours = policy.name_any() == name && belongs_to(policy, test);
-        if !ours && selects(policy, pod).unwrap_or(true) {
-            let (pod, name) = (&intent.pod, policy.name_any());
-            let why = format!("the NetworkPolicy {name} selects {pod}, too");
-            return Err(Refusal::Because(why));
-        }
-    }
     let pods: Api<Pod> = ctx.api(test);
     let label = json!({
         "metadata": {
@@ -185,7 +199,7 @@ pub(crate) async fn mark(
     Ok(())
 }
 
-/// Cuts the very pod that was meant off, by a policy that selects its mark: where there is that policy, the pod is cut off.
+/// Cuts the very pod off, by a policy that selects its mark: where there is that policy, the pod is cut off.
 pub(crate) async fn cut(
     test: &SoakTest,
     intent: &PendingIntent,

@@ -255,11 +255,16 @@ impl PodFacts {
         })
     }
 
-    /// The component and the name of each pod of a SoakTest.
-    pub(crate) fn names(&self, key: &SoakTestKey) -> Vec<(String, String)> {
+    /// The component and the name of each pod of a SoakTest that is `meant` and not over.
+    pub(crate) fn names(
+        &self,
+        key: &SoakTestKey,
+        meant: impl Fn(&PodFact) -> bool,
+    ) -> Vec<(String, String)> {
         let known = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let pods = known.pods.get(key).into_iter().flat_map(BTreeMap::values);
-        pods.map(|pod| (pod.component.clone(), pod.name.clone()))
+        pods.filter(|pod| !pod.over && meant(pod))
+            .map(|pod| (pod.component.clone(), pod.name.clone()))
             .collect()
     }
 

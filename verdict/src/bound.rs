@@ -131,8 +131,8 @@ pub(crate) fn judge_component(
     }
 }
 
-/// The judgement that decides: the worst outcome, among equals the one nearest to its limit, and among those the one of the
-/// component to which most happened.
+/// The judgement that decides: the worst outcome, among equals the one nearest to its limit, and among those the one of which
+/// most incarnations were judged.
 pub(crate) fn worst_of(judgements: Vec<Judgement>) -> Judgement {
     judgements
         .into_iter()

@@ -10,7 +10,7 @@ use soak_api::{
     SoakTestSpec, SoakTestStatus,
 };
 
-use crate::wording::{measure, number};
+use crate::wording::{LEAST, measure, number};
 
 /// Evidence that has a status, seen as a report sees it.
 pub(crate) struct View<'e> {
@@ -214,7 +214,7 @@ pub(crate) fn interval(interval: Option<Interval>, unit: &str) -> String {
     let Some(Interval { low, high }) = interval else {
         return "–".to_owned();
     };
-    if low.to_bits() == high.to_bits() {
+    if is_0(high - low) {
         return "exact".to_owned();
     }
     let (low, high) = (measure(low, unit), measure(high, unit));
@@ -235,10 +235,14 @@ pub(crate) fn telling(rows: &[GrowthRow]) -> Vec<GrowthRow> {
 
 /// As [`telling`], for what grew in tasks and in bytes.
 pub(crate) fn telling_parts(parts: &[FootprintRow]) -> Vec<FootprintRow> {
-    let is_0 = |amount: Amount| is_surely_0(amount.estimate, amount.interval);
-    // Bytes that are shared out by tasks are none where there are no tasks.
-    let no_bytes = |part: &FootprintRow| part.shared_out || part.bytes.is_none_or(is_0);
-    let surely = |part: &FootprintRow| is_0(part.tasks) && no_bytes(part);
+    let surely_0 = |amount: Amount| is_surely_0(amount.estimate, amount.interval);
+    // What is known of the first has to be known of all. Bytes that are shared out by tasks are none where there are none.
+    let known = parts.first().map(|part| part.bytes.is_some());
+    let no_bytes = |part: &FootprintRow| match part.bytes {
+        Some(bytes) => known == Some(true) && (part.shared_out || surely_0(bytes)),
+        None => known == Some(false),
+    };
+    let surely = |part: &FootprintRow| surely_0(part.tasks) && no_bytes(part);
     together(parts, surely, |part| &mut part.name)
 }
 
@@ -261,8 +265,12 @@ fn together<R: Clone>(
 }
 
 fn is_surely_0(value: f64, interval: Option<Interval>) -> bool {
-    let is_0 = |value: f64| value.abs() < f64::EPSILON;
     is_0(value) && interval.is_some_and(|known| is_0(known.low) && is_0(known.high))
+}
+
+/// What is told as 0: what is left of nothing when it has been worked out in floating point.
+fn is_0(value: f64) -> bool {
+    value.abs() < LEAST
 }
 
 /// With a full stop at its end.

@@ -75,13 +75,21 @@ fn fitted(line: Line<'static>, width: usize) -> Vec<Line<'static>> {
     let is_space = |(letter, _): &(char, Style)| *letter == ' ';
     let (mut rest, mut indent, mut lines) = (&letters[..], 0, Vec::new());
     while !rest.is_empty() {
-        let room = width.saturating_sub(indent).max(1);
-        let end = if rest.len() <= room {
-            rest.len()
+        let mut room = width.saturating_sub(indent);
+        let fit = rest.iter().take_while(|(letter, _)| {
+            let columns = Span::raw(letter.to_string()).width();
+            let fits = columns <= room;
+            room = room.saturating_sub(columns);
+            fits
+        });
+        // At least one, or it would never end.
+        let fit = fit.count().max(1);
+        let end = if fit == rest.len() {
+            fit
         } else {
-            let space = rest[..=room].iter().rposition(is_space);
+            let space = rest[..=fit].iter().rposition(is_space);
             let words = space.filter(|at| !rest[..*at].iter().all(is_space));
-            words.unwrap_or(room)
+            words.unwrap_or(fit)
         };
         let (shown, after) = rest.split_at(end);
         let mut fits = Line::raw(" ".repeat(indent)).style(line.style);
@@ -560,7 +568,7 @@ mod tests {
             lines
                 .flat_map(|line| {
                     line.chars()
-                        .filter(|c| c.is_ascii_alphanumeric())
+                        .filter(char::is_ascii_alphanumeric)
                         .collect::<Vec<_>>()
                 })
                 .collect()
@@ -585,6 +593,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn letters_that_take_two_columns_are_counted_as_two() {
+        let line = Line::raw("查询被拒绝: 上游超时");
+        let lines = fitted(line, 10);
+        let told: Vec<_> = lines.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["查询被拒绝", "    :", "    上游超", "    时"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::cluster::{Model, NAME, NAMESPACE, State, event_of, labelled};
+use super::cluster::{Live, Model, NAME, NAMESPACE, State, event_of, labelled};
 use super::promises::Blow;
 
 /// Who asks.
@@ -223,7 +223,7 @@ impl State {
             self.promises.wrote();
         }
         match path.resource.as_str() {
-            "pods" if *method == Method::PATCH => self.label_pod(path, body, now),
+            "pods" if *method == Method::PATCH => self.label_pod(path, body, caller, now),
             "pods" => self.serve_pod(method, path, body, caller, now),
             "deployments" if merges => self.change_deployment(path, body, caller, now),
             "horizontalpodautoscalers" | "networkpolicies"
@@ -252,7 +252,13 @@ impl State {
         json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items})
     }
 
-    fn label_pod(&mut self, path: &Path, body: &Value, now: Timestamp) -> (StatusCode, Value) {
+    fn label_pod(
+        &mut self,
+        path: &Path,
+        body: &Value,
+        caller: &Caller,
+        now: Timestamp,
+    ) -> (StatusCode, Value) {
         let Some(live) = self.pods.get_mut(&path.name) else {
             return failure(StatusCode::NOT_FOUND, "NotFound");
         };
@@ -269,7 +275,14 @@ impl State {
             .unwrap_or_default();
         let labels: BTreeMap<String, String> = serde_json::from_value(labels).unwrap_or_default();
         metadata.labels.get_or_insert_default().extend(labels);
+        let (uid, event) = (
+            metadata.uid.clone().unwrap_or_default(),
+            labelled(&live.pod),
+        );
         let object = serde_json::to_value(&live.pod).unwrap_or_default();
+        let lease = ("leases".to_owned(), "soak-operator".to_owned());
+        let lease = self.objects.get(&lease);
+        self.promises.marks(&caller.holder, lease, &uid, event, now);
         let name = path.name.clone();
         self.tell_pod(now, &name);
         (StatusCode::OK, object)
@@ -346,11 +359,9 @@ impl State {
             now,
             format!("{} cuts off whom event {event:?} is about", caller.holder),
         );
-        let selected = self
-            .pods
-            .values()
-            .find(|live| labelled(&live.pod) == event && event.is_some());
-        if let Some(live) = selected.cloned() {
+        let is_selected = |live: &&Live| labelled(&live.pod) == event && event.is_some();
+        let selected: Vec<Live> = self.pods.values().filter(is_selected).cloned().collect();
+        for live in selected {
             let caller = &caller.holder;
             self.strike_pod(&live, Blow::CutOff { caller }, now);
         }

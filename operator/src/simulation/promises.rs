@@ -240,6 +240,24 @@ impl Promises {
         }
     }
 
+    /// A pod is labelled for an event that is to cut it off: only one that was written down for it, and only by the leader.
+    pub(super) fn marks(
+        &mut self,
+        caller: &str,
+        lease: Option<&Value>,
+        uid: &str,
+        event: Option<u64>,
+        at: Timestamp,
+    ) {
+        self.held(caller, lease, uid, at);
+        let event = event.and_then(|event| u32::try_from(event).ok());
+        let intended = event.and_then(|event| self.intended.get(&event));
+        if intended.is_none_or(|intended| intended != uid) {
+            let how = format!("{uid} for {event:?}, which is meant for {intended:?}");
+            self.breaks("a pod is marked only for its own event", how);
+        }
+    }
+
     /// Something is undone: only by the leader, and only once that was written down.
     pub(super) fn undoes(
         &mut self,
