@@ -16,6 +16,7 @@ pub(crate) const FIELD_MANAGER: &str = "kubectl-soak";
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The SoakTest's name
+    #[arg(value_parser = cluster::soak_name)]
     name: String,
 
     #[command(flatten)]

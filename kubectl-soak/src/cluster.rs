@@ -1,5 +1,6 @@
 //! The cluster that kubectl would talk to, and its errors in plain words.
 
+use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -145,6 +146,24 @@ impl Cluster {
     }
 }
 
+/// The name of a SoakTest, which may have its kind before it, as in `soaktest/cart`.
+#[expect(clippy::unnecessary_wraps, reason = "clap wants it so")]
+pub(crate) fn soak_name(name: &str) -> Result<String, Infallible> {
+    Ok(without_kind(name, &["soaktest", "soaktests"]))
+}
+
+/// The name of a Deployment, which may have its kind before it, as in `deploy/cart`.
+#[expect(clippy::unnecessary_wraps, reason = "clap wants it so")]
+pub(crate) fn deployment_name(name: &str) -> Result<String, Infallible> {
+    Ok(without_kind(name, &["deployment", "deployments", "deploy"]))
+}
+
+fn without_kind(name: &str, kinds: &[&str]) -> String {
+    let known = |kind: &str| kinds.contains(&kind.split('.').next().unwrap_or_default());
+    let split = name.split_once('/').filter(|(kind, _)| known(kind));
+    split.map_or(name, |(_, name)| name).to_owned()
+}
+
 /// What went wrong between us and the API server, and what to do about it.
 pub(crate) fn explained(error: kube::Error) -> anyhow::Error {
     match error {
@@ -256,6 +275,23 @@ mod tests {
             .err()
             .expect("two namespaces");
         assert!(problem.to_string().contains("-n says soak"), "{problem}");
+    }
+
+    #[test]
+    fn a_name_may_have_its_kind_before_it() {
+        for name in [
+            "cart",
+            "deploy/cart",
+            "deployment/cart",
+            "deployment.apps/cart",
+        ] {
+            assert_eq!(deployment_name(name).as_deref(), Ok("cart"));
+        }
+        assert_eq!(
+            soak_name("soaktests.soak-operator.io/cart").as_deref(),
+            Ok("cart")
+        );
+        assert_eq!(soak_name("deploy/cart").as_deref(), Ok("deploy/cart"));
     }
 
     #[tokio::test]

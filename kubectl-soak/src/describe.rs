@@ -19,6 +19,7 @@ const INDENT: usize = 6;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The SoakTest's name
+    #[arg(value_parser = cluster::soak_name)]
     name: String,
 
     #[command(flatten)]
@@ -87,36 +88,53 @@ fn course(test: &SoakTest, status: &SoakTestStatus) -> Vec<String> {
         (Some(seed), _) | (None, Some(seed)) => seed.to_string(),
         (None, None) => "drawn when it begins".to_owned(),
     };
-    let told = |span: &Span| seconds(span.duration().as_secs_f64());
-    let planned = |text: String| (text, None);
-    let phases = [
-        (
-            "Created",
-            (String::new(), test.creation_timestamp().map(|at| at.0)),
-        ),
-        ("Deploying", (String::new(), times.deploying)),
-        ("WarmingUp", (told(&spec.warm_up), times.warming_up)),
-        ("Soaking", (told(&spec.duration), times.soaking)),
-        ("Settling", (told(&spec.settle), times.settling)),
-        ("Judging", (String::new(), times.judging)),
-        ("CleaningUp", (String::new(), times.cleaning_up)),
-        ("Completed", (String::new(), times.completed)),
-        ("Deadline", (String::new(), status.deadline_at)),
-        ("Seed", planned(seed)),
+    let created = test.creation_timestamp().map(|at| at.0);
+    let phases: [(&str, Option<&Span>, Option<Timestamp>); 8] = [
+        ("Created", None, created),
+        ("Deploying", None, times.deploying),
+        ("WarmingUp", Some(&spec.warm_up), times.warming_up),
+        ("Soaking", Some(&spec.duration), times.soaking),
+        ("Settling", Some(&spec.settle), times.settling),
+        ("Judging", None, times.judging),
+        ("CleaningUp", None, times.cleaning_up),
+        ("Completed", None, times.completed),
     ];
-    let rows: Vec<Vec<String>> = phases
-        .into_iter()
-        .filter(|(_, (planned, began))| began.is_some() || !planned.is_empty())
-        .map(|(name, (planned, began))| {
-            let mut row = vec![name.to_owned()];
-            row.push(began.map_or(String::new(), instant));
-            row.push(planned);
-            if row[1].is_empty() {
-                row.remove(1);
+    let is_over = status.phase >= Phase::Judging;
+    let mut rows = Vec::new();
+    for (place, (name, planned, began)) in phases.iter().enumerate() {
+        let next = phases[place + 1..].iter().find_map(|(_, _, began)| *began);
+        let planned = planned.map(|span| span.duration().as_secs_f64());
+        let text = match (planned, *began, next) {
+            (Some(planned), Some(began), Some(ended)) => {
+                let took = ended.duration_since(began).as_secs_f64();
+                // One that was cut short.
+                if took + 1.0 < planned {
+                    format!("{} of {}", seconds(took.floor()), seconds(planned))
+                } else {
+                    seconds(planned)
+                }
             }
-            row
-        })
-        .collect();
+            // What has not come by then does not come any more.
+            (Some(_), None, _) if is_over => continue,
+            (Some(planned), ..) => seconds(planned),
+            (None, None, _) => continue,
+            (None, ..) => String::new(),
+        };
+        rows.push(vec![
+            (*name).to_owned(),
+            began.map_or(String::new(), instant),
+            text,
+        ]);
+    }
+    let deadline = status.deadline_at.map_or(String::new(), instant);
+    rows.push(vec!["Deadline".to_owned(), deadline, String::new()]);
+    rows.push(vec!["Seed".to_owned(), seed, String::new()]);
+    rows.retain(|row| !row[1].is_empty() || !row[2].is_empty());
+    for row in &mut rows {
+        if row[1].is_empty() {
+            row.remove(1);
+        }
+    }
     aligned(&rows, 2)
 }
 
@@ -339,6 +357,17 @@ fn or_nothing(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::example::{at, failed, leaking, soaking};
+
+    #[test]
+    fn of_a_soak_that_was_cut_short_only_what_was_is_told() {
+        let mut test = soaking();
+        let status = test.status.as_mut().expect("a status");
+        status.phase = Phase::Completed;
+        status.times.cleaning_up = Some(at("06:02:07"));
+        let text = course(&test, &test.status.clone().unwrap_or_default()).join("\n");
+        assert!(text.contains("7s of 5m"), "{text}");
+        assert!(!text.contains("Settling"), "{text}");
+    }
 
     #[test]
     fn a_soak_that_runs_shows_where_it_stands() {

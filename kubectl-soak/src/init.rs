@@ -17,6 +17,7 @@ use crate::cluster;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The Deployment's name
+    #[arg(value_parser = cluster::deployment_name)]
     deployment: String,
 
     /// What the SoakTest is to be called; as the Deployment where left out
@@ -39,20 +40,20 @@ const WARM_UP: u32 = 10;
 
 /// The SoakTest in YAML.
 pub(crate) async fn run(args: &Args) -> anyhow::Result<String> {
-    let name = args.name.as_deref().unwrap_or(&args.deployment);
+    let deployment = args.deployment.as_str();
+    let name = args.name.as_deref().unwrap_or(deployment);
     if !is_name(name, LONGEST_NAME) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
         bail!(
             "{name} cannot be the name of a SoakTest: give one with --name, of at most {LONGEST_NAME} lower case letters, digits and dashes, starting with a letter"
         );
     }
-    if !is_name(&args.deployment, LONGEST_COMPONENT) {
+    if !is_name(deployment, LONGEST_COMPONENT) {
         bail!(
-            "a SoakTest cannot be about Deployment {}: its name has to be of at most {LONGEST_COMPONENT} lower case letters, digits and dashes",
-            args.deployment
+            "a SoakTest cannot be about Deployment {deployment}: its name has to be of at most {LONGEST_COMPONENT} lower case letters, digits and dashes"
         );
     }
     let cluster = args.cluster.open().await?;
-    let found = found::find(&cluster, &args.deployment).await?;
+    let found = found::find(&cluster, deployment).await?;
     if found.replicas == 0 {
         bail!(
             "Deployment {} has no pods: scale it first, so that one of them can be looked at",

@@ -34,7 +34,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<String> {
         let place = if args.all_namespaces {
             "any namespace".to_owned()
         } else {
-            format!("namespace {}", cluster.namespace)
+            format!("namespace {}: -A shows those of all", cluster.namespace)
         };
         return Ok(format!("there are no soaktests in {place}\n"));
     }

@@ -19,7 +19,8 @@ pub(crate) fn refused(error: kube::Error) -> anyhow::Error {
 fn problems(status: &Status) -> Vec<String> {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     let mut problems: Vec<String> = causes
-        .filter(|cause| !cause.field.is_empty())
+        // `<nil>` says that rules were not looked at because of what is told beside it.
+        .filter(|cause| !matches!(cause.field.as_str(), "" | "<nil>"))
         .map(|cause| {
             let field = cause.field.trim_start_matches('.');
             match bare(&cause.message) {
@@ -83,6 +84,21 @@ mod tests {
     fn told(status: serde_json::Value) -> String {
         let status: Status = serde_json::from_value(status).expect("a status");
         refused(kube::Error::Api(Box::new(status))).to_string()
+    }
+
+    #[test]
+    fn that_rules_were_not_looked_at_is_not_told() {
+        let status = json!({
+            "status": "Failure", "code": 422, "reason": "Invalid", "message": "invalid",
+            "details": {"causes": [
+                {"field": "spec.cleanup.workload", "message": "Unsupported value: \"Always\""},
+                {"field": "<nil>", "message": "Invalid value: null: some validation rules were not checked"},
+            ]},
+        });
+        assert_eq!(
+            told(status),
+            "the API server refuses it:\n  spec.cleanup.workload: Unsupported value: \"Always\""
+        );
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::cluster;
 )]
 pub(crate) struct Args {
     /// The SoakTest
-    #[arg(required_unless_present = "evidence")]
+    #[arg(required_unless_present = "evidence", value_parser = cluster::soak_name)]
     name: Option<String>,
 
     #[command(flatten)]

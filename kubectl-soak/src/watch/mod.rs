@@ -30,6 +30,7 @@ use crate::cluster::{self, Cluster};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The SoakTest's name
+    #[arg(value_parser = cluster::soak_name)]
     name: String,
 
     #[command(flatten)]

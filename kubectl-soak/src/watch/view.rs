@@ -439,7 +439,7 @@ impl Context<'_> {
             Outcome::Inconclusive => Color::Yellow,
         };
         let outcome = Span::styled(
-            format!("{:<12}", format!("{:?}", one.outcome)),
+            format!("{:<14}", format!("{:?}", one.outcome)),
             self.style(colour),
         );
         let mut lines = vec![Line::from(vec![
@@ -447,7 +447,7 @@ impl Context<'_> {
             outcome,
             self.bold(one.name.clone()),
         ])];
-        lines.extend(self.prose(&one.sentence, 14, Style::new()));
+        lines.extend(self.prose(&one.sentence, 16, Style::new()));
         lines
     }
 }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 use soak_api::CriterionResult;
+use soak_api::verdict::wording::count;
 use soak_api::verdict::{Interval, Outcome};
 
 use super::{class, growths};
@@ -165,8 +166,8 @@ fn rests(result: &CriterionResult) -> Markup {
                 div {
                     dt { "Rests on" }
                     dd {
-                        (result.samples) " samples"
-                        @if result.incarnations > 0 { " of " (result.incarnations) " incarnations" }
+                        (count(result.samples, "sample"))
+                        @if result.incarnations > 0 { " of " (count(result.incarnations, "incarnation")) }
                     }
                 }
             }
