@@ -19,8 +19,13 @@ pub(crate) fn refused(error: kube::Error) -> anyhow::Error {
 fn problems(status: &Status) -> Vec<String> {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     let mut problems: Vec<String> = causes
-        // `<nil>` says that rules were not looked at because of what is told beside it.
-        .filter(|cause| !matches!(cause.field.as_str(), "" | "<nil>"))
+        .filter(|cause| !cause.field.is_empty())
+        // Because of what is told beside it.
+        .filter(|cause| {
+            !cause
+                .message
+                .contains("some validation rules were not checked")
+        })
         .map(|cause| {
             let field = cause.field.trim_start_matches('.');
             match bare(&cause.message) {

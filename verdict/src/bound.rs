@@ -131,8 +131,7 @@ pub(crate) fn judge_component(
     }
 }
 
-/// The judgement that decides: the worst outcome, among equals the one nearest to its limit, and among those the one of which
-/// most incarnations were judged.
+/// The judgement that decides: the worst outcome, and among equals the one nearest to its limit.
 pub(crate) fn worst_of(judgements: Vec<Judgement>) -> Judgement {
     judgements
         .into_iter()
@@ -141,8 +140,7 @@ pub(crate) fn worst_of(judgements: Vec<Judgement>) -> Judgement {
             let order = next
                 .outcome
                 .cmp(&worst.outcome)
-                .then(nearness(&next).total_cmp(&nearness(&worst)))
-                .then(next.incarnations.cmp(&worst.incarnations));
+                .then(nearness(&next).total_cmp(&nearness(&worst)));
             if order == Ordering::Greater {
                 next
             } else {
