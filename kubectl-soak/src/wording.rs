@@ -9,9 +9,6 @@ use soak_verdict::wording::seconds;
 /// How wide text is that is not fitted to a terminal.
 pub(crate) const COLUMNS: usize = 100;
 
-/// Below it is what is left of nothing when it has been worked out in floating point.
-pub(crate) const LEAST: f64 = 1e-9;
-
 /// What stands where nothing is known.
 pub(crate) const NOTHING: &str = "-";
 
@@ -19,7 +16,7 @@ pub(crate) fn interval(interval: Option<Interval>, unit: &str) -> String {
     interval.map_or_else(
         || "-".to_owned(),
         |Interval { low, high }| {
-            if (high - low).abs() < LEAST {
+            if is_0(high - low) {
                 "exact".to_owned()
             } else {
                 format!("{} to {}", measure(low, unit), measure(high, unit))
@@ -52,12 +49,17 @@ pub(crate) fn scale(value: f64) -> (f64, &'static str) {
     unit.copied().unwrap_or((1.0, "B"))
 }
 
+/// Whether it is told as 0: what is left of nothing when it has been worked out in floating point.
+pub(crate) fn is_0(value: f64) -> bool {
+    value.abs() < 1e-9
+}
+
 /// Three digits that count, or all that lie before the point.
 pub(crate) fn number(value: f64) -> String {
-    let size = value.abs();
-    if size < LEAST {
+    if is_0(value) {
         return "0".to_owned();
     }
+    let size = value.abs();
     if !(1e-6..1e15).contains(&size) {
         return format!("{value:.2e}");
     }

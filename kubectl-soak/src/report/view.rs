@@ -10,7 +10,7 @@ use soak_api::{
     SoakTestSpec, SoakTestStatus,
 };
 
-use crate::wording::{LEAST, measure, number};
+use crate::wording::{is_0, measure, number};
 
 /// Evidence that has a status, seen as a report sees it.
 pub(crate) struct View<'e> {
@@ -266,11 +266,6 @@ fn together<R: Clone>(
 
 fn is_surely_0(value: f64, interval: Option<Interval>) -> bool {
     is_0(value) && interval.is_some_and(|known| is_0(known.low) && is_0(known.high))
-}
-
-/// What is told as 0: what is left of nothing when it has been worked out in floating point.
-fn is_0(value: f64) -> bool {
-    value.abs() < LEAST
 }
 
 /// With a full stop at its end.
