@@ -77,10 +77,12 @@ fn test() -> SoakTest {
     let mut test = small("unshaken");
     let spec = &mut test.spec;
     simulation(spec).workers.replicas = 3;
-    spec.warm_up = span(15);
+    // Long enough to have the operator replaced that is killed as this begins: one that is killed while it is replaced leaves
+    // its Lease to run out, and that would be time in which nobody was there.
+    spec.warm_up = span(60);
     spec.duration = span(240);
     spec.settle = span(30);
-    spec.deadline = Some(span(480));
+    spec.deadline = Some(span(540));
     spec.chaos = Some(worker_kills(18, 19, 10));
     test
 }
@@ -195,7 +197,7 @@ async fn killed_after_each_transition_it_repeats_nothing_forgets_nothing_and_sti
             }
         }
     };
-    let limit = Duration::from_secs(480);
+    let limit = Duration::from_secs(540);
     assert!(
         tokio::time::timeout(limit, run).await.is_ok(),
         "not Completed in {limit:?}: {status:#?}"

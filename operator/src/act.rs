@@ -245,10 +245,15 @@ async fn changed_by(change: impl Future<Output = Result<(), Refusal>>) -> (Answe
     (answer, None)
 }
 
+/// A pod is marked first and looked at last.
 async fn cut_off(test: &SoakTest, intent: &PendingIntent, ctx: &Context) -> Result<(), Refusal> {
     let meant = |pod: &Pod| is_meant(test, pod, intent);
     let pod = effects::to_cut(test, intent, meant, ctx).await?;
-    effects::cut(test, intent, &pod, ctx).await
+    if !effects::is_marked(test, intent, &pod) {
+        effects::mark(test, intent, &pod, ctx).await?;
+        effects::to_cut(test, intent, meant, ctx).await?;
+    }
+    effects::cut(test, intent, ctx).await
 }
 
 /// Does ahead of its instant what of a held event does nothing by itself, so that little is left to wait for. What comes to

@@ -27,6 +27,8 @@ pub(crate) enum Mutant {
     ForgetsTheJournal,
     /// Refuses nothing for too few ready pods.
     IgnoresTheGuard,
+    /// Cuts a pod off without a look at what has become of it since it was marked.
+    LooksOnlyAhead,
     /// Begins the next event before the component has recovered from the last.
     IgnoresRecovery,
     /// Does late what it missed.
@@ -67,7 +69,7 @@ impl Mutant {
     }
 
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::DropsTheUid,
         Self::TakesOverDeletions,
         Self::ForgetsTheIntent,
@@ -79,6 +81,7 @@ impl Mutant {
         Self::ForgetsToUndo,
         Self::ForgetsTheJournal,
         Self::IgnoresTheGuard,
+        Self::LooksOnlyAhead,
         Self::IgnoresRecovery,
         Self::MakesUpForMissed,
         Self::IgnoresTheDeadline,

@@ -131,7 +131,8 @@ pub(crate) fn judge_component(
     }
 }
 
-/// The judgement that decides: the worst outcome, and among equals the one nearest to its limit.
+/// The judgement that decides: the worst outcome, among equals the one nearest to its limit, and among those the one of which
+/// most incarnations were judged.
 pub(crate) fn worst_of(judgements: Vec<Judgement>) -> Judgement {
     judgements
         .into_iter()
@@ -140,7 +141,8 @@ pub(crate) fn worst_of(judgements: Vec<Judgement>) -> Judgement {
             let order = next
                 .outcome
                 .cmp(&worst.outcome)
-                .then(nearness(&next).total_cmp(&nearness(&worst)));
+                .then(nearness(&next).total_cmp(&nearness(&worst)))
+                .then(next.incarnations.cmp(&worst.incarnations));
             if order == Ordering::Greater {
                 next
             } else {

@@ -229,7 +229,7 @@ impl State {
             "horizontalpodautoscalers" | "networkpolicies"
                 if path.name.is_empty() && *method == Method::GET =>
             {
-                (StatusCode::OK, self.list(&path.resource))
+                (StatusCode::OK, self.list(&path.resource, now))
             }
             "networkpolicies" if *method == Method::POST => self.cut_off(path, body, caller, now),
             "networkpolicies" if *method == Method::DELETE => self.reconnect(path, caller, now),
@@ -239,17 +239,22 @@ impl State {
     }
 
     /// Objects beside pods; the strangers among them that some runs have.
-    fn list(&self, resource: &str) -> Value {
+    fn list(&self, resource: &str, now: Timestamp) -> Value {
         let objects = self.objects.iter().filter(|((of, _), _)| of == resource);
         let mut items: Vec<_> = objects.map(|(_, object)| object.clone()).collect();
         if self.faults.hindered && resource == "horizontalpodautoscalers" {
             let target = json!({"kind": "Deployment", "name": format!("{NAME}-worker")});
             items.push(json!({"metadata": {"name": "stranger"}, "spec": {"maxReplicas": 9, "scaleTargetRef": target}}));
         }
-        if self.faults.hindered && resource == "networkpolicies" {
+        if resource == "networkpolicies" && self.has_another_policy(now) {
             items.push(json!({"metadata": {"name": "stranger"}, "spec": {"podSelector": {}}}));
         }
         json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items})
+    }
+
+    /// One that is not the soak's selects all pods.
+    fn has_another_policy(&self, now: Timestamp) -> bool {
+        self.faults.hindered || self.meddler.is_there(now)
     }
 
     fn label_pod(
@@ -283,6 +288,10 @@ impl State {
         let lease = ("leases".to_owned(), "soak-operator".to_owned());
         let lease = self.objects.get(&lease);
         self.promises.marks(&caller.holder, lease, &uid, event, now);
+        if self.meddler.comes(self.faults.meddles, now) {
+            let what = "another NetworkPolicy selects all pods";
+            self.history.tell(now, what.to_owned());
+        }
         let name = path.name.clone();
         self.tell_pod(now, &name);
         (StatusCode::OK, object)
@@ -359,6 +368,10 @@ impl State {
             now,
             format!("{} cuts off whom event {event:?} is about", caller.holder),
         );
+        if self.has_another_policy(now) {
+            let how = format!("for event {event:?}");
+            self.promises.breaks("no policy beside another's", how);
+        }
         let is_selected = |live: &&Live| labelled(&live.pod) == event && event.is_some();
         let selected: Vec<Live> = self.pods.values().filter(is_selected).cloned().collect();
         for live in selected {

@@ -13,7 +13,7 @@ use kube::runtime::watcher;
 use serde_json::{Value, json};
 use soak_api::{COMPONENT, EVENT, SOAK_TEST, SoakTest};
 
-use super::faults::{Dice, End, Faults};
+use super::faults::{Dice, End, Faults, Meddler};
 use super::history::History;
 use super::promises::{Blow, Promises, Strike};
 use crate::clock::Clock;
@@ -79,6 +79,7 @@ pub(super) struct State {
     /// Something changed that controllers go by.
     pub(super) changed: bool,
     disturbed_at: Timestamp,
+    pub(super) meddler: Meddler,
     /// What goes wrong.
     pub(super) faults: Faults,
 }
@@ -105,6 +106,7 @@ impl Model {
                 calm: false,
                 changed: false,
                 disturbed_at: now,
+                meddler: Meddler::new(seed),
                 faults,
             }),
         }

@@ -1,5 +1,6 @@
 //! What goes wrong in a run, and how often.
 
+use jiff::{SignedDuration, Timestamp};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -22,6 +23,36 @@ impl Dice {
     /// Evenly drawn, both ends included.
     pub(super) fn between(&mut self, least: u64, most: u64) -> u64 {
         least + self.0.next_u64() % (most - least + 1)
+    }
+}
+
+/// Somebody else, whose NetworkPolicy selects all pods for a while.
+#[derive(Debug)]
+pub(super) struct Meddler {
+    dice: Dice,
+    until: Timestamp,
+}
+
+impl Meddler {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            dice: Dice::new(seed, 3),
+            until: Timestamp::MIN,
+        }
+    }
+
+    /// Whether the policy appears now, as it does in so many of a thousand cases.
+    pub(super) fn comes(&mut self, per_mille: u64, now: Timestamp) -> bool {
+        let comes = now >= self.until && self.dice.chance(per_mille);
+        if comes {
+            self.until = now + SignedDuration::from_secs(20);
+        }
+        comes
+    }
+
+    /// Whether the policy is there.
+    pub(super) fn is_there(&self, now: Timestamp) -> bool {
+        now < self.until
     }
 }
 
@@ -67,6 +98,8 @@ pub(super) struct Faults {
     pub(super) unenforced: bool,
     /// An autoscaler scales the workers, and another NetworkPolicy selects them.
     pub(super) hindered: bool,
+    /// Another NetworkPolicy selects a pod for a while from when it is marked for its event.
+    pub(super) meddles: u64,
     /// The operator may not undo anything.
     pub(super) stuck: bool,
     /// What never comes right.
@@ -100,6 +133,7 @@ impl Faults {
             over_budget: trouble(400, 500),
             unenforced: trouble(200, 1) > 0,
             hindered: trouble(100, 1) > 0,
+            meddles: 100,
             stuck: trouble(100, 1) > 0,
             ends: match dice.between(0, 19) {
                 0 => Some(End::Blind),
