@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Status;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
@@ -245,13 +245,14 @@ async fn changed_by(change: impl Future<Output = Result<(), Refusal>>) -> (Answe
     (answer, None)
 }
 
-/// A pod is marked first and looked at last.
+/// A pod is marked first and looked at last. What was there when it was marked ahead is known for sure, so that what may have
+/// come in the two seconds since is looked up at once.
 async fn cut_off(test: &SoakTest, intent: &PendingIntent, ctx: &Context) -> Result<(), Refusal> {
     let meant = |pod: &Pod| is_meant(test, pod, intent);
-    let pod = effects::to_cut(test, intent, meant, ctx).await?;
+    let pod = effects::to_cut(test, intent, meant, &effects::at_once(), ctx).await?;
     if !effects::is_marked(test, intent, &pod) {
         effects::mark(test, intent, &pod, ctx).await?;
-        effects::to_cut(test, intent, meant, ctx).await?;
+        effects::to_cut(test, intent, meant, &ListParams::default(), ctx).await?;
     }
     effects::cut(test, intent, ctx).await
 }
@@ -266,7 +267,7 @@ async fn make_ready(test: &SoakTest, deed: &Deed, ctx: &Context) {
     };
     let marked = async {
         let meant = |pod: &Pod| is_meant(test, pod, intent);
-        let pod = effects::to_cut(test, intent, meant, ctx).await?;
+        let pod = effects::to_cut(test, intent, meant, &ListParams::default(), ctx).await?;
         effects::mark(test, intent, &pod, ctx).await
     };
     let left = intent.planned_at.duration_since(ctx.now());

@@ -72,7 +72,7 @@ pub(crate) async fn scale(
     ctx: &Context,
 ) -> Result<(), Refusal> {
     let autoscalers: Api<HorizontalPodAutoscaler> = ctx.api(test);
-    let all = autoscalers.list(&ListParams::default()).await?;
+    let all = autoscalers.list(&at_once()).await?;
     let targets = |one: &&HorizontalPodAutoscaler| {
         let target = one.spec.as_ref().map(|spec| &spec.scale_target_ref);
         target.is_some_and(|target| target.kind == "Deployment" && target.name == intent.pod)
@@ -154,17 +154,23 @@ pub(crate) async fn scale_back(
     Ok(())
 }
 
-/// The pod as it is now, if it is `meant`; refused where another policy selects it, for policies add up: what that one allows
-/// would stay open.
+/// All there are, from the API server's own cache, which lags by milliseconds. A list as of now waits for that cache to catch
+/// up, which takes up to 100 ms: too long at an event's instant.
+pub(crate) fn at_once() -> ListParams {
+    ListParams::default().match_any()
+}
+
+/// The pod as it is now, if it is `meant`; refused where another of the policies `listed` selects it, for policies add up: what
+/// that one allows would stay open.
 pub(crate) async fn to_cut(
     test: &SoakTest,
     intent: &PendingIntent,
     meant: impl Fn(&Pod) -> bool,
+    listed: &ListParams,
     ctx: &Context,
 ) -> Result<Pod, Refusal> {
     let (pods, policies): (Api<Pod>, Api<NetworkPolicy>) = (ctx.api(test), ctx.api(test));
-    let all = ListParams::default();
-    let (pod, policies) = tokio::try_join!(pods.get_opt(&intent.pod), policies.list(&all))?;
+    let (pod, policies) = tokio::try_join!(pods.get_opt(&intent.pod), policies.list(listed))?;
     let pod = pod.filter(meant).ok_or(Refusal::Gone)?;
     let name = policy_name(test, intent.index);
     let ours = |policy: &NetworkPolicy| policy.name_any() == name && belongs_to(policy, test);

@@ -59,7 +59,7 @@ async fn serve(
         (fate, state.dice.between(1, 40), state.dice.between(1, 40))
     };
     tokio::time::sleep(Duration::from_millis(before)).await;
-    let path = Path::of(parts.uri.path());
+    let path = Path::of(&parts.uri);
     let merges = parts
         .headers
         .get(http::header::CONTENT_TYPE)
@@ -127,11 +127,15 @@ struct Path {
     resource: String,
     name: String,
     subresource: String,
+    /// What the API server's cache has is good enough.
+    from_cache: bool,
 }
 
 impl Path {
-    fn of(path: &str) -> Self {
-        let mut parts = path
+    fn of(uri: &http::Uri) -> Self {
+        let mut query = uri.query().unwrap_or_default().split('&');
+        let mut parts = uri
+            .path()
             .split('/')
             .skip_while(|part| *part != "namespaces")
             .skip(2);
@@ -141,6 +145,7 @@ impl Path {
             resource,
             name,
             subresource,
+            from_cache: query.any(|field| field == "resourceVersion=0"),
         }
     }
 
@@ -229,7 +234,7 @@ impl State {
             "horizontalpodautoscalers" | "networkpolicies"
                 if path.name.is_empty() && *method == Method::GET =>
             {
-                (StatusCode::OK, self.list(&path.resource, now))
+                (StatusCode::OK, self.list(path, caller, now))
             }
             "networkpolicies" if *method == Method::POST => self.cut_off(path, body, caller, now),
             "networkpolicies" if *method == Method::DELETE => self.reconnect(path, caller, now),
@@ -239,22 +244,21 @@ impl State {
     }
 
     /// Objects beside pods; the strangers among them that some runs have.
-    fn list(&self, resource: &str, now: Timestamp) -> Value {
+    fn list(&mut self, path: &Path, caller: &Caller, now: Timestamp) -> Value {
+        let resource = &path.resource;
         let objects = self.objects.iter().filter(|((of, _), _)| of == resource);
         let mut items: Vec<_> = objects.map(|(_, object)| object.clone()).collect();
         if self.faults.hindered && resource == "horizontalpodautoscalers" {
             let target = json!({"kind": "Deployment", "name": format!("{NAME}-worker")});
             items.push(json!({"metadata": {"name": "stranger"}, "spec": {"maxReplicas": 9, "scaleTargetRef": target}}));
         }
-        if resource == "networkpolicies" && self.has_another_policy(now) {
+        let policies = resource == "networkpolicies";
+        if policies
+            && (self.meddler.seen(&caller.holder, path.from_cache, now) || self.faults.hindered)
+        {
             items.push(json!({"metadata": {"name": "stranger"}, "spec": {"podSelector": {}}}));
         }
         json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items})
-    }
-
-    /// One that is not the soak's selects all pods.
-    fn has_another_policy(&self, now: Timestamp) -> bool {
-        self.faults.hindered || self.meddler.is_there(now)
     }
 
     fn label_pod(
@@ -368,7 +372,7 @@ impl State {
             now,
             format!("{} cuts off whom event {event:?} is about", caller.holder),
         );
-        if self.has_another_policy(now) {
+        if self.faults.hindered || self.meddler.is_overlooked(&caller.holder, now) {
             let how = format!("for event {event:?}");
             self.promises.breaks("no policy beside another's", how);
         }

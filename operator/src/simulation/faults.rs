@@ -1,5 +1,7 @@
 //! What goes wrong in a run, and how often.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -26,33 +28,54 @@ impl Dice {
     }
 }
 
-/// Somebody else, whose NetworkPolicy selects all pods for a while.
+/// Somebody else, whose NetworkPolicy selects all pods for a while, and what operators may know of it.
 #[derive(Debug)]
 pub(super) struct Meddler {
     dice: Dice,
-    until: Timestamp,
+    /// When it came last.
+    came: Timestamp,
+    /// When each operator last looked, and as of when it was told.
+    looks: BTreeMap<String, (Timestamp, Timestamp)>,
 }
 
 impl Meddler {
+    const STAYS: SignedDuration = SignedDuration::from_secs(20);
+
     pub(super) fn new(seed: u64) -> Self {
         Self {
             dice: Dice::new(seed, 3),
-            until: Timestamp::MIN,
+            came: Timestamp::MIN,
+            looks: BTreeMap::new(),
         }
     }
 
-    /// Whether the policy appears now, as it does in so many of a thousand cases.
+    /// Whether the policy comes now, as it does in so many of a thousand cases.
     pub(super) fn comes(&mut self, per_mille: u64, now: Timestamp) -> bool {
-        let comes = now >= self.until && self.dice.chance(per_mille);
+        let comes = !self.is_there(now) && self.dice.chance(per_mille);
         if comes {
-            self.until = now + SignedDuration::from_secs(20);
+            self.came = now;
         }
         comes
     }
 
-    /// Whether the policy is there.
-    pub(super) fn is_there(&self, now: Timestamp) -> bool {
-        now < self.until
+    fn is_there(&self, at: Timestamp) -> bool {
+        self.came <= at && at.duration_since(self.came) < Self::STAYS
+    }
+
+    /// Whether an operator that looks is told of the policy. What comes from a cache may be a second old.
+    pub(super) fn seen(&mut self, operator: &str, from_cache: bool, now: Timestamp) -> bool {
+        let most = if from_cache { 1_000 } else { 0 };
+        let lag = i64::try_from(self.dice.between(0, most)).unwrap_or(0);
+        let as_of = now - SignedDuration::from_millis(lag);
+        self.looks.insert(operator.to_owned(), (now, as_of));
+        self.is_there(as_of)
+    }
+
+    /// Whether the policy is there and the operator knows, or has not looked since.
+    pub(super) fn is_overlooked(&self, operator: &str, now: Timestamp) -> bool {
+        let could_not_know =
+            |(at, as_of): &(Timestamp, Timestamp)| *at >= self.came && *as_of < self.came;
+        self.is_there(now) && !self.looks.get(operator).is_some_and(could_not_know)
     }
 }
 
@@ -133,7 +156,7 @@ impl Faults {
             over_budget: trouble(400, 500),
             unenforced: trouble(200, 1) > 0,
             hindered: trouble(100, 1) > 0,
-            meddles: 100,
+            meddles: 300,
             stuck: trouble(100, 1) > 0,
             ends: match dice.between(0, 19) {
                 0 => Some(End::Blind),

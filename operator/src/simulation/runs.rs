@@ -93,6 +93,9 @@ fn events(seed: u64) -> Vec<serde_json::Value> {
         10 => events.push(
             json!({"networkPartition": {"component": "worker", "for": "8s"}, "every": "70s", "maxEvents": 1}),
         ),
+        9 | 12 => events.push(
+            json!({"networkPartition": {"component": "worker", "for": "8s"}, "every": "60s"}),
+        ),
         14 => events.extend([
             json!({"scale": {"component": "worker", "by": by, "for": "1m"}, "every": "70s"}),
             json!({"networkPartition": {"component": "worker", "for": "1m"}, "every": "90s"}),
