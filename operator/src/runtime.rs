@@ -74,16 +74,23 @@ async fn clients(metrics: &Metrics) -> anyhow::Result<(Client, Client)> {
     let config = kube::Config::infer()
         .await
         .context("failed to find the cluster")?;
-    let mut asking = config.clone();
-    asking.connect_timeout = Some(Duration::from_secs(5));
-    asking.read_timeout = Some(ANSWERED_WITHIN);
-    asking.default_retry = false;
+    let asking = giving_up_after(ANSWERED_WITHIN, config.clone());
     let client = |config| {
         let builder = ClientBuilder::try_from(config);
         let builder = builder.context("failed to make a client of the cluster")?;
         anyhow::Ok(builder.with_layer(&Counting(metrics.clone())).build())
     };
     Ok((client(config)?, client(asking)?))
+}
+
+/// With such a configuration a request is given up after so long a silence.
+fn giving_up_after(silence: Duration, mut config: kube::Config) -> kube::Config {
+    config.connect_timeout = Some(Duration::from_secs(5));
+    config.read_timeout = Some(silence);
+    // Or a request that goes out on a connection that was idle for almost as long would be given up at once.
+    config.reset_reader_on_write = true;
+    config.default_retry = false;
+    config
 }
 
 async fn look_after_soaktests(
@@ -175,5 +182,50 @@ fn log_to_stdout(format: LogFormat) {
             .with_current_span(false)
             .init(),
         LogFormat::Pretty => log.compact().init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    const VERSION: &str = r#"{"major":"1","minor":"34","gitVersion":"v1.34.0","gitCommit":"","gitTreeState":"","buildDate":"","goVersion":"","compiler":"","platform":""}"#;
+
+    /// Answers one request after so long.
+    async fn answer(connection: &mut TcpStream, after: Duration) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(connection.read_u8().await.expect("a request"));
+        }
+        tokio::time::sleep(after).await;
+        let length = VERSION.len();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{VERSION}");
+        connection
+            .write_all(answer.as_bytes())
+            .await
+            .expect("it still waits");
+    }
+
+    #[tokio::test]
+    async fn a_request_on_a_connection_that_was_idle_has_as_long_as_any_other() {
+        let (silence, pause) = (Duration::from_secs(6), Duration::from_secs(4));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let server = tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.expect("a connection");
+            answer(&mut connection, Duration::ZERO).await;
+            // The same connection, or this waits in vain.
+            answer(&mut connection, pause).await;
+        });
+        let url = format!("http://{address}").parse().expect("a URL");
+        let config = giving_up_after(silence, kube::Config::new(url));
+        let client = Client::try_from(config).expect("a client");
+        client.apiserver_version().await.expect("the first answer");
+        tokio::time::sleep(pause).await;
+        client.apiserver_version().await.expect("the second answer");
+        server.await.expect("both were asked for");
     }
 }
