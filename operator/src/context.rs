@@ -17,7 +17,7 @@ use crate::journal::Journal;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::mutant::Mutant;
-use crate::observed::Looking;
+use crate::observed::{Look, Looking};
 use crate::outside::Outside;
 use crate::prometheus::Prometheus;
 use crate::workload::{self, Images};
@@ -57,9 +57,10 @@ pub(crate) struct Memory {
     pub(crate) tidied: bool,
     /// The intent that this process has written down and not asked for yet.
     pub(crate) held: Option<PendingIntent>,
-    /// What became of the look that was begun last.
+    /// Whether a look goes on, when the last one was begun, and what the last that came to something came to.
     pub(crate) looking: Looking,
     pub(crate) looked_at: Option<Timestamp>,
+    pub(crate) look: Option<Look>,
     /// What chaos is to do, once the seed is known.
     plan: Option<Result<Arc<Plan>, PlanError>>,
     asked_at: Option<Timestamp>,

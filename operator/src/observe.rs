@@ -52,7 +52,7 @@ pub(crate) async fn observe(
         _ => None,
     };
     let looking = match (status.phase, &journal) {
-        // What it came to would be lost on a pass that does nothing but its event.
+        // A pass that does nothing but its event has no use for it.
         (Phase::Soaking, Ok(journal)) if !held => judge::look(test, &status, journal, ctx, now),
         _ => Looking::Never,
     };
@@ -96,6 +96,7 @@ pub(crate) async fn observe(
         deployed: ctx.remembered(test).deployed,
         metrics,
         looking,
+        look: ctx.remembered(test).look,
         judged,
     })
 }

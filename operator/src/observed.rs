@@ -49,8 +49,9 @@ pub(crate) struct Observed {
     pub(crate) deployed: Option<Result<(), String>>,
     /// Whether Prometheus answers; `None` where it was not asked this time.
     pub(crate) metrics: Option<Result<(), String>>,
-    /// What the soak comes to so far.
+    /// Where looking at what the soak comes to so far stands, and what the last look of this process came to.
     pub(crate) looking: Looking,
+    pub(crate) look: Option<Look>,
     /// The verdict; `None` outside of judging.
     pub(crate) judged: Option<Result<Verdict, String>>,
 }
@@ -69,7 +70,7 @@ pub(crate) struct Look {
 }
 
 /// Where looking stands.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) enum Looking {
     /// There is nothing to look at.
     #[default]
@@ -78,8 +79,6 @@ pub(crate) enum Looking {
     From(Timestamp),
     /// It goes on.
     Underway,
-    /// This came of it.
-    Done(Look),
 }
 
 /// What a soak came to, as the status holds it.

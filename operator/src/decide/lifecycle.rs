@@ -274,20 +274,20 @@ fn settling(draft: &mut Draft<'_>, message: impl Into<String>) {
 
 /// Takes down what the last look came to.
 fn looked(draft: &mut Draft<'_>) {
-    match draft.observed.looking.clone() {
+    match draft.observed.looking {
         Looking::Never => {}
         Looking::From(next) => draft.look_at(next),
         Looking::Underway => draft.look_at(draft.now + SignedDuration::from_secs(1)),
-        Looking::Done(look) => {
-            let status = draft.status();
-            status.estimates = look.estimates;
-            status.unmeasured = look.unmeasured;
-            status.looks = look.taken.max(status.looks);
-            if status.failed_fast.is_none() {
-                status.failed_fast = look.failed;
-            }
-            draft.look_at(draft.now + SignedDuration::from_secs(1));
-        }
+    }
+    let Some(look) = draft.observed.look.clone() else {
+        return;
+    };
+    let status = draft.status();
+    status.estimates = look.estimates;
+    status.unmeasured = look.unmeasured;
+    status.looks = look.taken.max(status.looks);
+    if status.failed_fast.is_none() {
+        status.failed_fast = look.failed;
     }
 }
 

@@ -16,7 +16,7 @@ mod recovery;
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use soak_api::{Phase, SoakTest};
+use soak_api::{Phase, SoakTest, SoakTestStatus};
 
 pub(crate) use aftermath::{resolve, undone};
 pub(crate) use chaos::due;
@@ -55,8 +55,7 @@ pub(crate) fn decide(test: &SoakTest, observed: &Observed, now: Timestamp) -> De
     finish(draft)
 }
 
-/// Writes are for changes: what moves by itself, such as progress and how many pods are ready, is brought along with
-/// them and once a heartbeat.
+/// Writes are for changes: what moves by itself is brought along with them and once a heartbeat.
 fn finish(mut draft: Draft<'_>) -> Decision {
     let heartbeat = heartbeat(draft.test);
     let seen = draft.before.presence.seen_at;
@@ -64,18 +63,14 @@ fn finish(mut draft: Draft<'_>) -> Decision {
     if draft.decision.status.phase != Phase::Completed {
         draft.look_at(seen.filter(|_| !due).unwrap_or(draft.now) + heartbeat);
     }
-    let ready = draft.decision.status.components.clone();
-    draft
-        .decision
-        .status
-        .components
-        .clone_from(&draft.before.components);
+    let drafted = draft.decision.status.clone();
+    moves(&mut draft.decision.status, draft.before);
     // What is not done on its instant is written down again, or it might be done on a SoakTest that is not the last any
     // more.
     let injects = matches!(draft.decision.effect, Effect::Inject { .. });
     let changed = draft.decision.status != *draft.before || !draft.decision.journal.is_empty();
     if changed || injects || (due && draft.decision.status.phase != Phase::Completed) {
-        draft.decision.status.components = ready;
+        moves(&mut draft.decision.status, &drafted);
         let (now, operator) = (draft.now, draft.observed.operator.clone());
         let progress = lifecycle::progress(draft.test, &draft.decision.status, now);
         let status = draft.status();
@@ -84,6 +79,14 @@ fn finish(mut draft: Draft<'_>) -> Decision {
         status.progress = progress;
     }
     draft.decision
+}
+
+/// Makes what moves by itself what it is in the other: how many pods are ready, and what the soak comes to so far. Progress
+/// does so too, and is only known as it is written.
+fn moves(status: &mut SoakTestStatus, other: &SoakTestStatus) {
+    status.components.clone_from(&other.components);
+    status.estimates.clone_from(&other.estimates);
+    status.unmeasured.clone_from(&other.unmeasured);
 }
 
 #[cfg(test)]

@@ -212,18 +212,19 @@ impl World {
             cut_off: None,
             deployed: Some(Ok(())),
             metrics: None,
-            looking: self.look(),
+            looking: Looking::Never,
+            look: self.look(),
             judged,
         }
     }
 
-    /// A look that comes to something in one pass of two.
-    fn look(&mut self) -> Looking {
+    /// What the last look came to, in one pass of two.
+    fn look(&mut self) -> Option<Look> {
         let soaking = |s: &SoakTestStatus| s.phase == Phase::Soaking && s.failed_fast.is_none();
         if !self.test.status.as_ref().is_some_and(soaking) || self.chance(50) {
-            return Looking::Never;
+            return None;
         }
-        Looking::Done(Look {
+        Some(Look {
             estimates: vec![Estimate {
                 criterion: "tasks".to_owned(),
                 component: "worker".to_owned(),
@@ -438,6 +439,36 @@ fn a_criterion_that_surely_failed_ends_the_soak_before_its_time_and_chaos_with_i
         .filter(|event| event.planned_at > ended);
     assert_eq!(later.count(), 0, "nothing is done to a soak that has ended");
     assert!(status.estimates.is_empty(), "the verdict takes their place");
+}
+
+#[test]
+fn what_a_soak_comes_to_so_far_is_no_write_of_its_own_and_is_brought_along_by_the_next() {
+    let mut world = World::new(5, Trouble::default(), soaktest(|_| {}));
+    world.run_until(Phase::Soaking);
+    let mut observed = world.observe();
+    let looked = |estimate: f64| {
+        let estimate = json!({"criterion": "tasks", "estimate": estimate, "limit": 5.0});
+        Look {
+            estimates: vec![serde_json::from_value(estimate).expect("an estimate")],
+            taken: 1,
+            ..Look::default()
+        }
+    };
+    observed.look = Some(looked(1.0));
+    world.now += SignedDuration::from_millis(100);
+    let decision = decide(&world.test, &observed, world.now);
+    assert_eq!(
+        decision.status.looks, 1,
+        "one that may decide is counted at once"
+    );
+    world.test.status = Some(decision.status);
+    observed.look = Some(looked(2.0));
+    let decision = decide(&world.test, &observed, world.now);
+    assert_eq!(Some(&decision.status), world.test.status.as_ref());
+    assert_eq!(decision.status.estimates, looked(1.0).estimates);
+    world.now += heartbeat(&world.test);
+    let decision = decide(&world.test, &observed, world.now);
+    assert_eq!(decision.status.estimates, looked(2.0).estimates);
 }
 
 #[test]

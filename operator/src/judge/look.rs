@@ -1,7 +1,7 @@
 //! Looks at a soak that still runs: what it comes to so far, and whether a criterion that fails fast surely has failed.
 //!
-//! A look goes on beside everything else, so that no chaos event waits for Prometheus. What becomes of it is found by a
-//! later pass, and if the operator dies meanwhile, the next one looks anew.
+//! A look goes on beside everything else, so that no chaos event waits for Prometheus. What it came to is kept until the next
+//! one, for the next write of the status to bring along, and if the operator dies meanwhile, its successor looks anew.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ const SHOWN: usize = 10;
 /// A look that takes longer is given up; the next one is not far.
 const LOOKED_WITHIN: Duration = Duration::from_secs(60);
 
-/// Takes what the last look came to, or begins one where it is due.
+/// Begins a look where one is due, and tells where that stands.
 pub(crate) fn look(
     test: &SoakTest,
     status: &SoakTestStatus,
@@ -36,13 +36,8 @@ pub(crate) fn look(
     }
     let remembered = ctx.remembered(test);
     let since = remembered.looked_at.unwrap_or(now);
-    match remembered.looking {
-        Looking::Done(look) => {
-            ctx.remember(test, |memory| memory.looking = Looking::Never);
-            return Looking::Done(look);
-        }
-        Looking::Underway if now < since + 2 * LOOKED_WITHIN => return Looking::Underway,
-        _ => {}
+    if remembered.looking == Looking::Underway && now < since + 2 * LOOKED_WITHIN {
+        return Looking::Underway;
     }
     let next = remembered.looked_at.map_or(now, |last| last + every(test));
     if now < next {
@@ -55,15 +50,13 @@ pub(crate) fn look(
     let (test, journal, ctx) = (Arc::new(test.clone()), journal.clone(), ctx.clone());
     tokio::spawn(async move {
         let looked = tokio::time::timeout(LOOKED_WITHIN, taken(&test, &journal, &ctx, now)).await;
-        let looking = match looked {
-            Ok(Ok(look)) => Looking::Done(look),
-            Ok(Err(problem)) => {
-                tracing::debug!(problem, "a look at a running soak came to nothing");
-                Looking::Never
-            }
-            Err(_) => Looking::Never,
-        };
-        ctx.remember(&test, |memory| memory.looking = looking);
+        if let Ok(Err(problem)) = &looked {
+            tracing::debug!(problem, "a look at a running soak came to nothing");
+        }
+        ctx.remember(&test, |memory| {
+            memory.looking = Looking::Never;
+            memory.look = looked.ok().and_then(Result::ok).or(memory.look.take());
+        });
     });
     Looking::Underway
 }
@@ -79,9 +72,17 @@ pub(crate) fn every(test: &SoakTest) -> SignedDuration {
     SignedDuration::try_from(pause).unwrap_or(SignedDuration::from_mins(1))
 }
 
-/// How many of the planned looks are due by now. One that was missed is not made up for: the next sees what it would
-/// have seen.
+/// How many of the planned looks are due by now; none where no criterion fails fast. One that was missed is not made up for:
+/// the next sees what it would have seen.
 fn due(test: &SoakTest, began: Timestamp, now: Timestamp) -> u32 {
+    if !test
+        .spec
+        .criteria
+        .iter()
+        .any(|criterion| criterion.fail_fast)
+    {
+        return 0;
+    }
     let gone = now.duration_since(began).as_secs_f64();
     let duration = test.spec.duration.duration().as_secs_f64();
     let due = LOOKS

@@ -149,6 +149,13 @@ impl Path {
         }
     }
 
+    /// What is asked of which kind of object.
+    fn asked(&self, method: &Method) -> String {
+        let subresource = Some(&self.subresource).filter(|name| !name.is_empty());
+        let of = subresource.map_or(String::new(), |name| format!("/{name}"));
+        format!("{method} {}{of}", self.resource)
+    }
+
     fn is_status(&self) -> bool {
         self.subresource == "status"
     }
@@ -222,7 +229,7 @@ impl State {
         now: Timestamp,
     ) -> (StatusCode, Value) {
         if !matches!(path.resource.as_str(), "events" | "leases") {
-            self.promises.asked();
+            self.promises.asked(|| path.asked(method));
         }
         if *method != Method::GET && path.resource != "events" {
             self.promises.wrote();

@@ -36,8 +36,8 @@ pub(super) struct Promises {
     pub(super) kills: u32,
     pub(super) reconciles: u32,
     pub(super) writes: u32,
-    /// Requests while the soak was in its judged window.
-    pub(super) asked: u32,
+    /// Requests while the soak was in its judged window, by what was asked of what.
+    pub(super) asked: BTreeMap<String, u32>,
     /// The kinds of the events that the journal has as injected.
     pub(super) kinds: Vec<String>,
     /// How much later than planned each of them was asked for, in milliseconds.
@@ -115,9 +115,11 @@ impl Promises {
     }
 
     /// A request of the operator's about its soak, other than to keep its Lease.
-    pub(super) fn asked(&mut self) {
+    pub(super) fn asked(&mut self, what: impl FnOnce() -> String) {
         let soaking = |before: &Before| before.phase == Phase::Soaking;
-        self.asked += u32::from(self.before.as_ref().is_some_and(soaking));
+        if self.before.as_ref().is_some_and(soaking) {
+            *self.asked.entry(what()).or_insert(0) += 1;
+        }
     }
 
     pub(super) fn wrote(&mut self) {

@@ -36,8 +36,8 @@ struct Run {
     kills: u32,
     reconciles: u32,
     injected: u32,
-    /// How many requests to the API server the judged window took.
-    asked: u32,
+    /// The requests to the API server in the judged window, by what was asked of what.
+    asked: BTreeMap<String, u32>,
     /// The kinds of the events that were injected.
     kinds: Vec<String>,
     /// How many milliseconds later than planned each of them was asked for.
@@ -164,15 +164,19 @@ fn run(seed: u64) -> Run {
 }
 
 fn run_with(seed: u64, faults: Faults, dice: &mut Dice) -> Run {
+    run_of(&soaktest(seed), seed, faults, dice)
+}
+
+fn run_of(test: &serde_json::Value, seed: u64, faults: Faults, dice: &mut Dice) -> Run {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime");
-    runtime.block_on(soak(seed, faults, dice))
+    runtime.block_on(soak(test, seed, faults, dice))
 }
 
-async fn soak(seed: u64, faults: Faults, dice: &mut Dice) -> Run {
+async fn soak(script: &serde_json::Value, seed: u64, faults: Faults, dice: &mut Dice) -> Run {
     let began = Timestamp::from_second(1_800_000_000).expect("in range");
     let model = Arc::new(Model::new(seed, faults, Clock::set_to(began)));
     model.tell(format!("{faults:?}"));
@@ -184,7 +188,7 @@ async fn soak(seed: u64, faults: Faults, dice: &mut Dice) -> Run {
     }
     model
         .state()
-        .user_writes(|object| *object = soaktest(seed), began);
+        .user_writes(|object| *object = script.clone(), began);
     let tasks = begin(&model, seed);
     let deleted = follow(&model, began, dice).await;
     for task in tasks {
@@ -232,7 +236,7 @@ async fn soak(seed: u64, faults: Faults, dice: &mut Dice) -> Run {
         kills: state.promises.kills,
         reconciles: state.promises.reconciles,
         injected: status.chaos.injected,
-        asked: state.promises.asked,
+        asked: state.promises.asked.clone(),
         kinds: state.promises.kinds.clone(),
         late: state.promises.late.clone(),
         cut_off: state.promises.cut_off.clone(),
@@ -277,7 +281,10 @@ async fn follow(model: &Model, began: Timestamp, dice: &mut Dice) -> bool {
     let mut whim = Some((after(1, 250), whim));
     let blinds = model.faults.ends == Some(End::Blind);
     let mut blinded = blinds.then(|| after(60, 240));
-    let limit = began + SignedDuration::from_secs(8 * 60 + 240);
+    let overdue = |deadline: Option<Timestamp>| {
+        let deadline = deadline.unwrap_or(began + SignedDuration::from_mins(8));
+        model.clock.now() > deadline + SignedDuration::from_mins(4)
+    };
     let mut deleted = false;
     loop {
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -300,7 +307,7 @@ async fn follow(model: &Model, began: Timestamp, dice: &mut Dice) -> bool {
         if deadline.is_some_and(|deadline| now > deadline - CALM) {
             model.state().calm = true;
         }
-        if status.is_some_and(|status| status.phase == Phase::Completed) || now > limit {
+        if status.is_some_and(|status| status.phase == Phase::Completed) || overdue(deadline) {
             return deleted;
         }
     }
@@ -366,7 +373,10 @@ fn setting(name: &str) -> Option<u64> {
 #[test]
 fn soaks_without_faults_pass_with_every_kind_of_event_injected() {
     let (mut injected, mut late, mut cut_off) = (BTreeMap::new(), Vec::new(), Vec::new());
-    for seed in (0..40).filter(|seed| seed % 10 != 9 && seed % 16 != 14 && !is_dry(*seed)) {
+    // With so many partitions more than a fifth of the events may find the last one not recovered.
+    let dense = |seed: u64| matches!(seed % 16, 9 | 12 | 14);
+    let refuses = |seed: u64| seed % 10 == 9;
+    for seed in (0..40).filter(|seed| !dense(*seed) && !refuses(*seed) && !is_dry(*seed)) {
         let run = run_with(seed, Faults::default(), &mut Dice::new(40, 0));
         assert_eq!(run.broken, Vec::<String>::new(), "{}", run.history);
         assert_eq!(run.outcome, Some(SoakOutcome::Passed), "{}", run.history);
@@ -401,18 +411,57 @@ fn soaks_without_faults_pass_with_every_kind_of_event_injected() {
     assert!(*latest <= 200, "cut off {latest} ms later than planned");
 }
 
-/// The intent, the deed, its result, the recovery; now and then the journal, and what a soak writes while nothing happens.
-#[test]
-fn a_kill_takes_four_requests_and_a_share_of_the_journals() {
-    let (mut asked, mut hit) = (0, 0);
-    for seed in [1, 5, 7, 11] {
-        let run = run_with(seed, Faults::default(), &mut Dice::new(40, 0));
-        asked += run.asked;
+/// What the window of these soaks asks of the API server, by verb and object, and how many events hit something.
+fn asked_by(tests: &[(u64, serde_json::Value)]) -> (BTreeMap<String, u32>, usize) {
+    let (mut asked, mut hit) = (BTreeMap::new(), 0);
+    for (seed, test) in tests {
+        let run = run_of(test, *seed, Faults::default(), &mut Dice::new(40, 0));
+        assert_eq!(run.broken, Vec::<String>::new(), "{}", run.history);
+        for (what, count) in run.asked {
+            *asked.entry(what).or_insert(0) += count;
+        }
         hit += run.struck;
     }
-    let each = f64::from(asked) / hit as f64;
-    println!("{each:.2} requests a kill, {hit} kills");
-    assert!(each < 5.0, "{each:.2}");
+    (asked, hit)
+}
+
+/// The same soak without chaos.
+fn without_chaos(mut test: serde_json::Value) -> serde_json::Value {
+    test["spec"]
+        .as_object_mut()
+        .expect("a spec")
+        .remove("chaos");
+    test
+}
+
+/// The intent, the deed and its result with what the last one's recovery was, beyond what the same soak asks for without chaos.
+#[test]
+fn a_kill_takes_at_most_four_requests() {
+    let tests = [1, 5, 7, 11].map(|seed| (seed, soaktest(seed)));
+    let (asked, hit) = asked_by(&tests);
+    let (quiet, none) = asked_by(&tests.map(|(seed, test)| (seed, without_chaos(test))));
+    assert_eq!(none, 0);
+    let total = |asked: &BTreeMap<String, u32>| asked.values().sum::<u32>();
+    let each = (f64::from(total(&asked)) - f64::from(total(&quiet))) / hit as f64;
+    println!("{each:.2} requests a kill, {hit} kills: {asked:?}; without chaos: {quiet:?}");
+    assert!(each <= 4.0, "{each:.2}: {asked:?}, without chaos {quiet:?}");
+}
+
+#[test]
+fn an_hour_in_which_nothing_happens_takes_one_status_write_a_minute() {
+    let mut test = without_chaos(soaktest(1));
+    let spec = &mut test["spec"];
+    (spec["duration"], spec["deadline"]) = (json!("1h"), json!("2h"));
+    spec["metrics"]["step"] = json!("15s");
+    let (asked, _) = asked_by(&[(1, test)]);
+    println!("an hour: {asked:?}");
+    // One more, since the first comes with the phase.
+    let writes = asked.get("PATCH soaktests/status");
+    assert!(
+        writes.is_some_and(|writes| (50..=61).contains(writes)),
+        "{asked:?}"
+    );
+    assert_eq!(asked.len(), 1, "and nothing else: {asked:?}");
 }
 
 #[test]
