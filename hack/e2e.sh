@@ -117,7 +117,7 @@ else
   lane admission examples dashboards plugin chart faults deletion events
   wait "${lanes[@]}"
   # Nobody else may need the operator while it may not do its work, or is killed.
-  lane permissions operator_kill
+  lane quiet permissions operator_kill
   wait "${lanes[@]}"
 fi
 [ ! -e "$results/failed" ]

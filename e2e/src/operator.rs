@@ -1,5 +1,6 @@
 //! The operator that the tests are about: where it runs and whether it leads.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client, ResourceExt};
 
-use crate::{Probe, wait_until};
+use crate::{Probe, kubectl, wait_until};
 
 /// The release that `make deploy` installs; the chart's tests install others.
 const LABELS: &str = "app.kubernetes.io/name=soak-operator,app.kubernetes.io/component=operator,app.kubernetes.io/instance=soak-operator";
@@ -95,6 +96,23 @@ impl Operator {
             }
         })
         .await
+    }
+
+    /// What its metric of that name came to so far, by its labels. Where its process ends, it begins anew.
+    pub async fn counts(&self, metric: &str) -> BTreeMap<String, f64> {
+        let pods = self.pods().await;
+        let [pod] = pods.as_slice() else {
+            panic!("one pod counts: {}", states(&pods))
+        };
+        let (namespace, name) = (&self.namespace, pod.name_any());
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}:8080/proxy/metrics");
+        let text = kubectl(&["get", "--raw", &path]).await.unwrap();
+        let values = text.lines().filter_map(|line| {
+            let (series, value) = line.strip_prefix(metric)?.rsplit_once(' ')?;
+            let whole = series.is_empty() || series.starts_with('{');
+            Some((series.to_owned(), value.parse().ok()?)).filter(|_| whole)
+        });
+        values.collect()
     }
 
     /// Deletes its pods in an orderly way and waits until another leads, whose container has never been restarted.

@@ -141,12 +141,8 @@ pub(crate) async fn run(
 ) {
     let tests: Api<DeserializeGuard<SoakTest>> = scoped(&client, namespace.as_deref());
     let (store, writer) = reflector::store();
-    let changed = watcher(tests, watcher::Config::default())
-        .default_backoff()
-        .reflect(writer)
-        .applied_objects()
-        // Our own status writes are no reason to look again.
-        .predicate_filter(predicates::generation, PredicateConfig::default());
+    let events = watcher(tests, watcher::Config::default()).default_backoff();
+    let changed = asked_anew(events.reflect(writer));
     let known = store.clone();
     let context = ctx.clone();
     let controller = Controller::for_stream(changed, store)
@@ -175,6 +171,14 @@ pub(crate) async fn run(
         () = controller => {}
         () = forgets => {}
     }
+}
+
+/// The SoakTests of which something else is asked than before: our own status writes are no reason to look again.
+fn asked_anew<K: Resource<DynamicType = ()> + 'static>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
+) -> impl Stream<Item = watcher::Result<K>> {
+    let applied = events.applied_objects();
+    applied.predicate_filter(predicates::generation, PredicateConfig::default())
 }
 
 /// The SoakTests whose pods changed.
@@ -259,5 +263,45 @@ pub(crate) fn retry_after(error: &Error) -> Duration {
     match error {
         Error::NotYetListed => Duration::from_millis(200),
         _ => Duration::from_secs(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::{ObjectMeta, PartialObjectMeta, PartialObjectMetaExt};
+
+    use super::*;
+
+    /// What is reconciled of these versions of a SoakTest that the watch tells of: its generation, its uid and its resource
+    /// version.
+    fn reconciled(versions: &[(i64, &str, &str)]) -> Vec<String> {
+        let applied = versions.iter().map(|(generation, uid, version)| {
+            let metadata = ObjectMeta {
+                name: Some("friday".to_owned()),
+                generation: Some(*generation),
+                uid: Some((*uid).to_owned()),
+                resource_version: Some((*version).to_owned()),
+                ..ObjectMeta::default()
+            };
+            let test: PartialObjectMeta<SoakTest> = metadata.into_response_partial();
+            Ok(watcher::Event::Apply(test))
+        });
+        let anew = asked_anew(futures::stream::iter(applied));
+        let versions = anew.filter_map(async |test| test.ok()?.resource_version());
+        futures::executor::block_on(versions.collect())
+    }
+
+    #[test]
+    fn a_write_of_the_status_brings_no_pass_and_a_change_of_the_spec_or_another_soak_does() {
+        let seen = [
+            (1, "first", "10"),
+            (1, "first", "11"),
+            (1, "first", "12"),
+            (2, "first", "13"),
+            (2, "first", "14"),
+            (2, "second", "15"),
+            (2, "second", "16"),
+        ];
+        assert_eq!(reconciled(&seen), ["10", "13", "15"]);
     }
 }
