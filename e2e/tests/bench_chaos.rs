@@ -21,13 +21,13 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Precon
 use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
-use soak_api::{COMPONENT, EVENT, Phase, SOAK_TEST, SoakTest};
+use soak_api::{COMPONENT, EVENT, Phase, SOAK_TEST, SoakTest, SoakTestStatus};
 use soak_e2e::{
-    JournalEvent, Namespace, Soak, client, kubectl, quantile, say, simulation, small, span,
+    JournalEvent, Namespace, Operator, Probe, Soak, client, quantile, say, simulation, small, span,
+    wait_until,
 };
 
 const KILLS: usize = 30;
-const SOAKS: usize = 15;
 
 /// A soak without chaos.
 fn quiet(name: &str, workers: u32, seconds: u64) -> SoakTest {
@@ -43,11 +43,12 @@ fn quiet(name: &str, workers: u32, seconds: u64) -> SoakTest {
     test
 }
 
-/// A soak with such an event every five seconds.
-fn restless(name: &str, workers: u32, seconds: u64, event: &Value) -> SoakTest {
+/// A soak with such an event every so many seconds.
+fn restless(name: &str, workers: u32, seconds: u64, every: u64, event: &Value) -> SoakTest {
     let mut test = quiet(name, workers, seconds);
+    let every = format!("{every}s");
     let plan = json!({
-        "interval": {"min": "5s", "max": "5s"},
+        "interval": {"min": every, "max": every},
         "guard": {"startAfter": "1s", "minReadyPercent": 0, "overlap": true},
         "events": [event],
     });
@@ -71,13 +72,13 @@ async fn pause() -> String {
     names.find(is_pause).expect("every node has it").clone()
 }
 
-/// Two pods that do nothing, and agree to be hit by the soak of that name.
-fn idle(name: &str, image: &str) -> Deployment {
+/// Pods that do nothing, and agree to be hit by the soak of that name.
+fn idle(name: &str, replicas: usize, image: &str) -> Deployment {
     let labels = json!({"app": name, SOAK_TEST: name, COMPONENT: name});
     let deployment = json!({
         "metadata": {"name": name},
         "spec": {
-            "replicas": 2,
+            "replicas": replicas,
             "selector": {"matchLabels": {"app": name}},
             "template": {
                 "metadata": {"labels": labels},
@@ -92,35 +93,134 @@ fn idle(name: &str, image: &str) -> Deployment {
     serde_json::from_value(deployment).expect("a Deployment")
 }
 
-/// Fifteen soaks with such an event every five seconds in each, once all of them soak. What they soak does nothing, so that
-/// what is late is late by the operator, and by what the machine has to do for the event itself.
-async fn fifteen(namespace: &Namespace, event: &str, more: &Value) -> Vec<Soak> {
-    let mut soaks = Vec::new();
-    let image = pause().await;
-    for number in 0..SOAKS {
-        let name = format!("plan-{number}");
-        let deployments: Api<Deployment> = namespace.api();
-        let there = idle(&name, &image);
-        deployments
-            .create(&PostParams::default(), &there)
+/// Soaks at once, with three events a second over all of them. What they soak does nothing, so that what is late is late by the
+/// operator, and by what the machine has to do for the event itself.
+struct Fleet {
+    soaks: u64,
+    /// How many seconds it is from each event of a soak to its next.
+    every: u64,
+    /// How many seconds are judged.
+    window: u64,
+    pods: usize,
+    /// Whether a pod that is gone is replaced by one that starts.
+    replaced: bool,
+}
+
+const FIFTEEN: Fleet = Fleet {
+    soaks: 15,
+    every: 5,
+    window: 90,
+    pods: 2,
+    replaced: true,
+};
+
+/// As many events a second. A soak goes on with no more than eight events at once, and what is not replaced does not recover.
+const THIRTY: Fleet = Fleet {
+    soaks: 30,
+    every: 10,
+    window: 84,
+    pods: 8,
+    replaced: false,
+};
+
+/// The label of the nodes on which pods start that ask for it.
+const STARTS: &str = "soak-operator.io/bench-starts";
+
+/// Lets such pods start on all nodes, or on none; those that run go on.
+async fn may_start(may: bool) {
+    let nodes: Api<Node> = Api::all(client().await);
+    let patch = json!({"metadata": {"labels": {STARTS: may.then_some("yes")}}});
+    for node in nodes.list(&ListParams::default()).await.unwrap() {
+        let params = PatchParams::default();
+        let name = node.name_any();
+        nodes
+            .patch(&name, &params, &Patch::Merge(&patch))
             .await
             .unwrap();
+    }
+}
+
+/// Pods that start now and not later, on any node.
+fn starts_once(deployment: &mut Deployment) {
+    let pod = deployment
+        .spec
+        .as_mut()
+        .and_then(|spec| spec.template.spec.as_mut());
+    let pod = pod.expect("a pod");
+    pod.node_selector = Some([(STARTS.to_owned(), "yes".to_owned())].into());
+    let anywhere = json!([{"operator": "Exists", "effect": "NoSchedule"}]);
+    pod.tolerations = serde_json::from_value(anywhere).expect("a toleration");
+}
+
+impl Fleet {
+    /// All of them, once each has begun to soak, with such an event.
+    async fn sets_out(&self, namespace: &Namespace, event: &str, more: &Value) -> Vec<Soak> {
+        let image = pause().await;
+        let deployments: Api<Deployment> = namespace.api();
+        may_start(true).await;
+        for number in 0..self.soaks {
+            let mut there = idle(&format!("plan-{number}"), self.pods, &image);
+            if !self.replaced {
+                starts_once(&mut there);
+            }
+            deployments
+                .create(&PostParams::default(), &there)
+                .await
+                .unwrap();
+        }
+        self.stands(&deployments).await;
+        may_start(false).await;
+        let mut soaks = Vec::new();
+        // One after the other, so that their events are spread evenly, too.
+        let pace = Duration::from_secs(self.every) / u32::try_from(self.soaks).unwrap();
+        let mut pace = tokio::time::interval(pace);
+        for number in 0..self.soaks {
+            pace.tick().await;
+            let test = self.soak(&format!("plan-{number}"), event, more);
+            soaks.push(namespace.soak(&test).await);
+        }
+        for soak in &soaks {
+            soak.reaches(Phase::Soaking, Duration::from_secs(400)).await;
+        }
+        soaks
+    }
+
+    async fn stands(&self, deployments: &Api<Deployment>) {
+        let planned = self.pods * usize::try_from(self.soaks).unwrap();
+        wait_until("all pods", Duration::from_secs(900), async || {
+            let there = deployments.list(&ListParams::default()).await.unwrap();
+            let ready = |one: &Deployment| one.status.as_ref()?.ready_replicas;
+            let ready: i32 = there.iter().filter_map(ready).sum();
+            if usize::try_from(ready) == Ok(planned) {
+                Probe::Done(())
+            } else {
+                Probe::Waiting(format!("{ready} of {planned} are ready"))
+            }
+        })
+        .await;
+    }
+
+    fn soak(&self, name: &str, event: &str, more: &Value) -> SoakTest {
         let mut about = more.clone();
         about["component"] = json!(name);
-        let test = restless(&name, 2, 90, &json!({ event: about }));
+        let test = restless(name, 2, self.window, self.every, &json!({ event: about }));
         let mut test = serde_json::to_value(test).expect("JSON");
         let spec = &mut test["spec"];
-        let deployments = json!([{"name": name, "replicas": 2}]);
+        let deployments = json!([{"name": name, "replicas": self.pods}]);
         spec["workload"] = json!({"existing": {"deployments": deployments, "cooldown": "1s"}});
         let memory = json!({"name": "memory", "growth": {"signal": "Memory", "maxPercent": 50}});
         spec["criteria"] = json!([memory]);
-        let test = serde_json::from_value(test).expect("a SoakTest");
-        soaks.push(namespace.soak(&test).await);
+        serde_json::from_value(test).expect("a SoakTest")
     }
-    for soak in &soaks {
-        soak.reaches(Phase::Soaking, Duration::from_secs(400)).await;
+
+    /// What became of it, once its window is over.
+    async fn ends(&self, soak: &Soak) -> SoakTestStatus {
+        if !self.replaced {
+            // It would be waited for until its time is over.
+            soak.patch_spec(json!({"abort": true})).await;
+        }
+        soak.ends().await
     }
-    soaks
 }
 
 async fn window_is_over(soaks: &[Soak]) {
@@ -208,7 +308,7 @@ async fn a_kill_beside_a_bare_delete() {
     let seen = follow(&namespace);
     let seconds = 5 * KILLS as u64 + 8;
     let chaotic = namespace
-        .soak(&restless("chaotic", 3, seconds, &pod_kill()))
+        .soak(&restless("chaotic", 3, seconds, 5, &pod_kill()))
         .await;
     let bare = namespace.soak(&quiet("bare", 3, seconds)).await;
     bare.reaches(Phase::Soaking, Duration::from_secs(120)).await;
@@ -240,36 +340,15 @@ async fn a_kill_beside_a_bare_delete() {
     assert!(due.len() >= KILLS - 3, "{} kills", due.len());
 }
 
-/// How often the API server was asked, for what chaos writes and reads.
-async fn requests() -> BTreeMap<&'static str, f64> {
-    let metrics = kubectl(&["get", "--raw", "/metrics"]).await.unwrap();
-    let total = |wanted: &[&str]| -> f64 {
-        let lines = metrics
-            .lines()
-            .filter(|line| line.starts_with("apiserver_request_total{"));
-        let lines = lines.filter(|line| wanted.iter().all(|part| line.contains(part)));
-        lines
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum()
-    };
-    BTreeMap::from([
-        (
-            "status writes",
-            total(&["resource=\"soaktests\"", "verb=\"PATCH\""]),
-        ),
-        (
-            "journal reads",
-            total(&["resource=\"configmaps\"", "verb=\"GET\""]),
-        ),
-        (
-            "journal writes",
-            total(&["resource=\"configmaps\"", "verb=\"PUT\""]),
-        ),
-        (
-            "deletions",
-            total(&["resource=\"pods\"", "verb=\"DELETE\""]),
-        ),
-    ])
+/// How often the operator has asked the API server so far, for whatever it needs, by verb.
+async fn requests(operator: &Operator) -> BTreeMap<String, f64> {
+    let mut by_verb = BTreeMap::new();
+    let counts = operator.counts("soak_operator_api_requests_total").await;
+    for (labels, count) in counts {
+        let verb = labels.split('"').nth(1).expect("a verb");
+        *by_verb.entry(verb.to_owned()).or_insert(0.0) += count;
+    }
+    by_verb
 }
 
 /// What the machine allowed meanwhile, with no operator in between, in milliseconds.
@@ -343,19 +422,19 @@ fn decisions(soak: &Soak) -> Arc<Mutex<BTreeMap<u32, Timestamp>>> {
     seen
 }
 
-#[tokio::test]
-async fn fifteen_soaks_at_once_keep_their_plans() {
-    let namespace = Namespace::new(&client().await, "bench-plans").await;
-    let soaks = fifteen(&namespace, "podKill", &json!({})).await;
+/// Kills: how late they are, and what each takes of the API server.
+async fn kills(namespace: &Namespace, fleet: &Fleet) {
+    let operator = Operator::find(&client().await).await;
+    let soaks = fleet.sets_out(namespace, "podKill", &json!({})).await;
     let decided: Vec<_> = soaks.iter().map(decisions).collect();
-    let before = requests().await;
-    let meanwhile = Meanwhile::of(&namespace, window_is_over(&soaks)).await;
-    let after = requests().await;
+    let before = requests(&operator).await;
+    let meanwhile = Meanwhile::of(namespace, window_is_over(&soaks)).await;
+    let after = requests(&operator).await;
     let (mut planned, mut late, mut results) = (0, Vec::new(), BTreeMap::new());
     // Where nobody was there to be hit until the instant itself, the event waits for its own write, which tells what it did.
     let (mut ahead, mut at_once) = (Vec::new(), Vec::new());
     for (soak, decided) in soaks.iter().zip(&decided) {
-        let status = soak.ends().await;
+        let status = fleet.ends(soak).await;
         planned += status.chaos.planned;
         for event in JournalEvent::all(&soak.journal(&status).await) {
             let why = format!("{} {}", event.result, event.reason);
@@ -382,11 +461,29 @@ async fn fifteen_soaks_at_once_keep_their_plans() {
     let worst = &late[late.len().saturating_sub(8)..];
     say(&format!("the latest: {worst:.0?} ms"));
     meanwhile.tell();
-    let kills = after["deletions"] - before["deletions"];
-    for (what, count) in after {
-        let each = (count - before[what]) / kills;
-        say(&format!("{what} a kill: {each:.1}"));
-    }
+    let kills = late.len() as f64;
+    let each = |(verb, count): (&String, &f64)| {
+        let asked = count - before.get(verb).copied().unwrap_or_default();
+        (verb.clone(), asked / kills)
+    };
+    let each: BTreeMap<_, _> = after.iter().map(each).collect();
+    let total: f64 = each.values().sum();
+    say(&format!(
+        "requests a kill, with all else that the operator asks for meanwhile: {total:.1}, {each:.2?}"
+    ));
+}
+
+#[tokio::test]
+async fn fifteen_soaks_at_once_keep_their_plans() {
+    let namespace = Namespace::new(&client().await, "bench-plans").await;
+    kills(&namespace, &FIFTEEN).await;
+}
+
+/// What is late then is late by the operator, and not by all that a machine does to start three pods a second.
+#[tokio::test]
+async fn thirty_soaks_at_once_keep_their_plans_where_no_pod_has_to_start() {
+    let namespace = Namespace::new(&client().await, "bench-kills").await;
+    kills(&namespace, &THIRTY).await;
 }
 
 /// When a watch first told of each policy that chaos made, by the soak and the place in its plan.
@@ -411,17 +508,19 @@ fn policies(namespace: &Namespace) -> Arc<Mutex<BTreeMap<(String, u32), Timestam
     seen
 }
 
-/// The same plans with events that are as much work for the operator and start no pod: what is late then is late by the
-/// operator, and not by all that a machine does to start three pods a second.
+/// The same with events that are more work for the operator than kills, and start no pod.
 #[tokio::test]
-async fn fifteen_soaks_at_once_keep_their_plans_where_no_pod_has_to_start() {
+async fn fifteen_soaks_at_once_cut_pods_off_on_time() {
     let namespace = Namespace::new(&client().await, "bench-policies").await;
     let seen = policies(&namespace);
-    let soaks = fifteen(&namespace, "networkPartition", &json!({"for": "1s"})).await;
+    let more = json!({"for": "1s"});
+    let soaks = FIFTEEN
+        .sets_out(&namespace, "networkPartition", &more)
+        .await;
     let meanwhile = Meanwhile::of(&namespace, window_is_over(&soaks)).await;
     let (mut planned, mut late, mut results) = (0, Vec::new(), BTreeMap::new());
     for soak in &soaks {
-        let status = soak.ends().await;
+        let status = FIFTEEN.ends(soak).await;
         planned += status.chaos.planned;
         for event in JournalEvent::all(&soak.journal(&status).await) {
             let why = format!("{} {}", event.result, event.reason);
