@@ -23,7 +23,7 @@ threads() {
     faults) echo 3 ;;
     deletion) echo 4 ;;
     chart) echo 2 ;;
-    bench_chaos) echo 1 ;;
+    bench_chaos | interrupted) echo 1 ;;
     *) echo 4 ;;
   esac
 }
@@ -39,7 +39,7 @@ build() {
 # How many seconds a file may take.
 limit() {
   case $1 in
-    thirty_kills | bench_chaos | leak_modes | soak_sim) echo 2400 ;;
+    interrupted | bench_chaos | leak_modes | soak_sim) echo 2400 ;;
     *) echo 720 ;;
   esac
 }
@@ -47,7 +47,7 @@ limit() {
 # What a bench or a long run tells is what it is run for.
 shows() {
   case $1 in
-    thirty_kills | bench_chaos | leak_modes | soak_sim) echo --nocapture ;;
+    interrupted | bench_chaos | leak_modes | soak_sim) echo --nocapture ;;
   esac
 }
 

@@ -71,7 +71,7 @@ impl Nodes {
 
     /// Drops what the pod with that address sends and is sent, but by the others given, as one who enforces network policies
     /// and spares no open connection: not every cluster that the tests run on has such a one. The kubelet's probes go through,
-    /// as they do everywhere. Whatever becomes of the test, the pod is connected again after two minutes.
+    /// as they do everywhere; an API server on the same node does not answer. Whatever becomes of the test, the pod is connected again after two minutes.
     pub async fn cut_off(&self, node: &str, address: &str, but: &[String]) {
         let chain = chain(address);
         let mut rules = vec![format!("-N {chain}")];
@@ -81,7 +81,7 @@ impl Nodes {
         }
         rules.push(format!("-A {chain} -s {address} -j DROP"));
         rules.push(format!("-A {chain} -d {address} -j DROP"));
-        rules.push(format!("-I FORWARD -j {chain}"));
+        rules.extend(hooks(&chain).map(|hook| format!("-I {hook}")));
         let made = rules
             .iter()
             .map(|rule| format!("iptables -w 5 {rule} && echo made\n"));
@@ -125,12 +125,18 @@ fn chain(address: &str) -> String {
 
 fn connect(address: &str) -> String {
     let chain = chain(address);
-    let rules = [
-        format!("-D FORWARD -j {chain}"),
-        format!("-F {chain}"),
-        format!("-X {chain}"),
-    ];
-    rules
-        .map(|rule| format!("iptables -w 5 {rule}"))
-        .join(" && ")
+    let unhooked = hooks(&chain).map(|hook| format!("-D {hook}"));
+    let removed = ["-F", "-X"].map(|how| format!("{how} {chain}"));
+    let rules = unhooked.into_iter().chain(removed);
+    let commands: Vec<_> = rules.map(|rule| format!("iptables -w 5 {rule}")).collect();
+    commands.join(" && ")
+}
+
+/// What passes through the chain: whatever is on its way to or from another node or pod, and what is the API server's.
+fn hooks(chain: &str) -> [String; 3] {
+    [
+        format!("FORWARD -j {chain}"),
+        format!("INPUT -p tcp --dport 6443 -j {chain}"),
+        format!("OUTPUT -p tcp --sport 6443 -j {chain}"),
+    ]
 }
