@@ -26,6 +26,10 @@ use crate::record::record;
 /// How many SoakTests are reconciled at the same time.
 const CONCURRENCY: u16 = 16;
 
+/// How long a watch goes on until it is opened anew where it left off. One whose connection died without a word tells nothing
+/// until then, and what is not told in time may fail a soak.
+pub(crate) const WATCHED_FOR: Duration = Duration::from_secs(30);
+
 /// How long it is until what is left of events is looked for again where that could not be done.
 const TIDIES_EVERY: Duration = Duration::from_secs(60);
 
@@ -141,7 +145,7 @@ pub(crate) async fn run(
 ) {
     let tests: Api<DeserializeGuard<SoakTest>> = scoped(&client, namespace.as_deref());
     let (store, writer) = reflector::store();
-    let events = watcher(tests, watcher::Config::default()).default_backoff();
+    let events = watcher(tests, watching()).default_backoff();
     let changed = asked_anew(events.reflect(writer));
     let known = store.clone();
     let context = ctx.clone();
@@ -173,6 +177,11 @@ pub(crate) async fn run(
     }
 }
 
+fn watching() -> watcher::Config {
+    let seconds = u32::try_from(WATCHED_FOR.as_secs()).unwrap_or(u32::MAX);
+    watcher::Config::default().timeout(seconds)
+}
+
 /// The SoakTests of which something else is asked than before: our own status writes are no reason to look again.
 fn asked_anew<K: Resource<DynamicType = ()> + 'static>(
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
@@ -187,7 +196,7 @@ fn pods(
     namespace: Option<&str>,
     ctx: &Context,
 ) -> impl Stream<Item = ObjectRef<DeserializeGuard<SoakTest>>> + Send + 'static {
-    let ours = watcher::Config::default().labels(SOAK_TEST);
+    let ours = watching().labels(SOAK_TEST);
     let events = watcher(scoped::<Pod>(client, namespace), ours).default_backoff();
     ctx.pods.clone().follow(events)
 }

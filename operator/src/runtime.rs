@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
 use crate::context::Context;
-use crate::controller;
+use crate::controller::{self, WATCHED_FOR};
 use crate::counted::Counting;
 use crate::facts::PodFacts;
 use crate::lease::Keeper;
@@ -67,20 +67,21 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     outcome
 }
 
-/// One client for watches, which are silent for as long as nothing happens, and one for requests, which are given up: a
-/// connection that died without a word must not hold a soak beyond its deadline. A request is not repeated by the client
-/// itself either: whoever asked has to know what the first answer was, and whether it still leads.
+/// One client for watches, which may be silent for as long as they last, and one for requests: a connection that died without
+/// a word must not hold a soak beyond its deadline. A request is not repeated by the client itself either: whoever asked has to
+/// know what the first answer was, and whether it still leads.
 async fn clients(metrics: &Metrics) -> anyhow::Result<(Client, Client)> {
     let config = kube::Config::infer()
         .await
         .context("failed to find the cluster")?;
-    let asking = giving_up_after(ANSWERED_WITHIN, config.clone());
+    let watching = giving_up_after(WATCHED_FOR + ANSWERED_WITHIN, config.clone());
+    let asking = giving_up_after(ANSWERED_WITHIN, config);
     let client = |config| {
         let builder = ClientBuilder::try_from(config);
         let builder = builder.context("failed to make a client of the cluster")?;
         anyhow::Ok(builder.with_layer(&Counting(metrics.clone())).build())
     };
-    Ok((client(config)?, client(asking)?))
+    Ok((client(watching)?, client(asking)?))
 }
 
 /// With such a configuration a request is given up after so long a silence.
