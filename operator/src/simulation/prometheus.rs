@@ -79,9 +79,10 @@ impl Model {
 
     fn scraped(&self, metric: &str, from: Timestamp, to: Timestamp) -> Answer {
         let state = self.state();
-        let value = match metric {
+        let value = |at: Timestamp| match metric {
             "process_resident_memory_bytes" => 1e7,
             "soak_sim_tasks_alive" => 20.0,
+            "soak_sim_messages_processed_total" => at.as_second() as f64,
             "up" => 1.0,
             _ => 0.0,
         };
@@ -91,7 +92,7 @@ impl Model {
                 .filter(|at| !state.is_blind(*at))
                 .map(|at| Sample {
                     t: at.as_millisecond() as f64 / 1_000.0,
-                    v: value,
+                    v: value(at),
                 })
                 .collect(),
         });

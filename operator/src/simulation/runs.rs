@@ -374,12 +374,13 @@ fn setting(name: &str) -> Option<u64> {
 fn soaks_without_faults_pass_with_every_kind_of_event_injected() {
     let (mut injected, mut late, mut cut_off) = (BTreeMap::new(), Vec::new(), Vec::new());
     // With so many partitions more than a fifth of the events may find the last one not recovered.
-    let dense = |seed: u64| matches!(seed % 16, 9 | 12 | 14);
-    let refuses = |seed: u64| seed % 10 == 9;
-    for seed in (0..40).filter(|seed| !dense(*seed) && !refuses(*seed) && !is_dry(*seed)) {
+    let dense = |seed: u64| matches!(seed % 16, 9 | 12);
+    for seed in (0..40).filter(|seed| seed % 10 != 9 && seed % 16 != 14 && !is_dry(*seed)) {
         let run = run_with(seed, Faults::default(), &mut Dice::new(40, 0));
         assert_eq!(run.broken, Vec::<String>::new(), "{}", run.history);
-        assert_eq!(run.outcome, Some(SoakOutcome::Passed), "{}", run.history);
+        if !dense(seed) {
+            assert_eq!(run.outcome, Some(SoakOutcome::Passed), "{}", run.history);
+        }
         for kind in run.kinds {
             *injected.entry(kind).or_insert(0) += 1;
         }
@@ -411,49 +412,49 @@ fn soaks_without_faults_pass_with_every_kind_of_event_injected() {
     assert!(*latest <= 200, "cut off {latest} ms later than planned");
 }
 
-/// What the window of these soaks asks of the API server, by verb and object, and how many events hit something.
-fn asked_by(tests: &[(u64, serde_json::Value)]) -> (BTreeMap<String, u32>, usize) {
-    let (mut asked, mut hit) = (BTreeMap::new(), 0);
-    for (seed, test) in tests {
-        let run = run_of(test, *seed, Faults::default(), &mut Dice::new(40, 0));
-        assert_eq!(run.broken, Vec::<String>::new(), "{}", run.history);
-        for (what, count) in run.asked {
-            *asked.entry(what).or_insert(0) += count;
-        }
-        hit += run.struck;
-    }
-    (asked, hit)
+/// What this soak asks of the API server in its window where nothing goes wrong, by verb and object, and how many pods it hits.
+fn asked_by(test: &serde_json::Value) -> (BTreeMap<String, u32>, u32) {
+    let run = run_of(test, 1, Faults::default(), &mut Dice::new(40, 0));
+    assert_eq!(run.broken, Vec::<String>::new(), "{}", run.history);
+    (run.asked, u32::try_from(run.struck).expect("few"))
 }
 
-/// The same soak without chaos.
-fn without_chaos(mut test: serde_json::Value) -> serde_json::Value {
-    test["spec"]
-        .as_object_mut()
-        .expect("a spec")
-        .remove("chaos");
-    test
-}
-
-/// The intent, the deed and its result with what the last one's recovery was, beyond what the same soak asks for without chaos.
+/// The intent, the deed, its result and the recovery. Beside them there are the writes that every soak makes once a minute, and
+/// the journal's, one for some four events.
 #[test]
-fn a_kill_takes_at_most_four_requests() {
-    let tests = [1, 5, 7, 11].map(|seed| (seed, soaktest(seed)));
-    let (asked, hit) = asked_by(&tests);
-    let (quiet, none) = asked_by(&tests.map(|(seed, test)| (seed, without_chaos(test))));
-    assert_eq!(none, 0);
-    let total = |asked: &BTreeMap<String, u32>| asked.values().sum::<u32>();
-    let each = (f64::from(total(&asked)) - f64::from(total(&quiet))) / hit as f64;
-    println!("{each:.2} requests a kill, {hit} kills: {asked:?}; without chaos: {quiet:?}");
-    assert!(each <= 4.0, "{each:.2}: {asked:?}, without chaos {quiet:?}");
+fn a_kill_takes_four_requests() {
+    let mut test = soaktest(1);
+    let spec = &mut test["spec"];
+    (spec["duration"], spec["deadline"]) = (json!("20m"), json!("40m"));
+    spec["chaos"]["events"] = json!([{"podKill": {"component": "worker"}}]);
+    let (asked, hit) = asked_by(&test);
+    println!("{hit} kills in 20 minutes: {asked:?}");
+    let of = |what: &str| asked.get(what).copied().unwrap_or_default();
+    assert!(hit >= 100, "{hit}");
+    assert_eq!(of("DELETE pods"), hit);
+    let writes = of("PATCH soaktests/status");
+    assert!(writes <= 3 * hit + 20, "{writes} for {hit}");
+    let journal = of("GET configmaps") + of("POST configmaps") + of("PATCH configmaps");
+    assert!(3 * journal <= hit, "{journal} for {hit}");
+    let total: u32 = asked.values().sum();
+    assert_eq!(
+        total,
+        of("DELETE pods") + writes + journal,
+        "and nothing else"
+    );
 }
 
+/// What it comes to so far is another at each look, and no write of its own.
 #[test]
 fn an_hour_in_which_nothing_happens_takes_one_status_write_a_minute() {
-    let mut test = without_chaos(soaktest(1));
+    let mut test = soaktest(1);
     let spec = &mut test["spec"];
+    spec["chaos"].take();
     (spec["duration"], spec["deadline"]) = (json!("1h"), json!("2h"));
     spec["metrics"]["step"] = json!("15s");
-    let (asked, _) = asked_by(&[(1, test)]);
+    let counts = json!({"query": "soak_sim_messages_processed_total", "max": 1e9});
+    spec["criteria"] = json!([{"name": "counts", "increase": counts}]);
+    let (asked, _) = asked_by(&test);
     println!("an hour: {asked:?}");
     // One more, since the first comes with the phase.
     let writes = asked.get("PATCH soaktests/status");
