@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
-use kube::runtime::watcher;
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
 use soak_api::{COMPONENT, SOAK_TEST};
 use tokio::task::JoinHandle;
@@ -87,7 +87,8 @@ impl PodLog {
         let heard: Arc<Mutex<Heard>> = Arc::default();
         let listener = heard.clone();
         let watch = tokio::spawn(async move {
-            let mut events = watcher(api, watcher::Config::default().labels(SOAK_TEST)).boxed();
+            let events = watcher(api, watcher::Config::default().labels(SOAK_TEST));
+            let mut events = events.default_backoff().boxed();
             while let Some(event) = events.next().await {
                 match event {
                     Ok(event) => listener.lock().unwrap().hear(event, Timestamp::now()),

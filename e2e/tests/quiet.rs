@@ -23,7 +23,7 @@ async fn a_write_of_a_status_brings_no_pass_and_a_change_of_its_spec_brings_one(
     let client = client().await;
     let operator = Operator::find(&client).await;
     let namespace = Namespace::new(&client, "quiet").await;
-    // It never has pods, whose coming and going would bring passes of their own.
+    // Over at once, and its pods gone: their coming and going brings passes of its own.
     let mut test = small("over");
     test.spec.abort = true;
     let soak = namespace.soak(&test).await;
