@@ -141,7 +141,7 @@ cluster-status: ## What there is of the cluster
 	@hack/cluster.sh status
 
 .PHONY: soak-kills
-soak-kills: ## The operator killed thirty times and cut off while events overlap: each accounted for, none done twice (25 minutes)
+soak-kills: ## The operator killed thirty times and cut off while events overlap: each accounted for, none done twice (10 minutes)
 	@hack/e2e.sh interrupted
 
 .PHONY: leak-modes
