@@ -24,6 +24,12 @@ pub async fn kubectl_with_input(arguments: &[&str], input: &str) -> Result<Strin
     run("kubectl", arguments, input).await
 }
 
+/// What the pod shows at its `/metrics`, through the API server.
+pub async fn pod_metrics(namespace: &str, pod: &str) -> Result<String, String> {
+    let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:8080/proxy/metrics");
+    kubectl(&["get", "--raw", &path]).await
+}
+
 /// What `helm` with these arguments writes to stdout; what it writes to stderr if it fails.
 pub async fn helm(arguments: &[&str]) -> Result<String, String> {
     run("helm", arguments, "").await

@@ -25,11 +25,11 @@ mod soak;
 mod wait;
 mod yaml;
 
-pub use command::{docker, helm, kubectl, kubectl_with_input, repository};
+pub use command::{docker, helm, kubectl, kubectl_with_input, pod_metrics, repository};
 pub use dashboard::Panel;
 pub use journal::JournalEvent;
 pub use namespace::Namespace;
-pub use node::Nodes;
+pub use node::{Nodes, node_of};
 pub use operator::Operator;
 pub use plugin::{Ended, Plugin};
 pub use pod_log::{PodLog, PodRecord};

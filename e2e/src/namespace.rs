@@ -1,15 +1,19 @@
 //! A namespace of a test's own, which goes when the test does.
 
+use std::fmt::Debug;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Namespace as KubeNamespace, ServiceAccount};
 use kube::api::PostParams;
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use soak_api::SoakTest;
+use soak_api::{SOAK_TEST, SoakTest};
 
 use crate::command::kubectl_now;
 use crate::report::report;
@@ -67,6 +71,21 @@ impl Namespace {
         K::DynamicType: Default,
     {
         Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    /// What the API server tells of its objects of one kind that belong to soaks. A watch that breaks begins anew, later each
+    /// time: one that did so at once would keep an API server busy that is to start.
+    pub fn told_of<K>(&self) -> BoxStream<'static, watcher::Result<watcher::Event<K>>>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + 'static,
+    {
+        let ours = watcher::Config::default().labels(SOAK_TEST);
+        watcher(self.api::<K>(), ours).default_backoff().boxed()
     }
 
     /// Creates the `SoakTest` here, as `kubectl create` would.

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
@@ -71,7 +71,8 @@ impl Nodes {
 
     /// Drops what the pod with that address sends and is sent, but by the others given, as one who enforces network policies
     /// and spares no open connection: not every cluster that the tests run on has such a one. The kubelet's probes go through,
-    /// as they do everywhere; an API server on the same node does not answer. Whatever becomes of the test, the pod is connected again after two minutes.
+    /// as they do everywhere; an API server on the same node does not answer. Whatever becomes of the test, the pod is connected
+    /// again after two minutes.
     pub async fn cut_off(&self, node: &str, address: &str, but: &[String]) {
         let chain = chain(address);
         let mut rules = vec![format!("-N {chain}")];
@@ -117,6 +118,12 @@ impl Nodes {
             }
         }
     }
+}
+
+/// The node that the pod runs on.
+pub fn node_of(pod: &Pod) -> String {
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+    node.unwrap_or_else(|| panic!("{} runs nowhere", pod.name_any()))
 }
 
 fn chain(address: &str) -> String {

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client, ResourceExt};
 
-use crate::{Probe, kubectl, wait_until};
+use crate::{Probe, pod_metrics, wait_until};
 
 /// The release that `make deploy` installs; the chart's tests install others.
 const LABELS: &str = "app.kubernetes.io/name=soak-operator,app.kubernetes.io/component=operator,app.kubernetes.io/instance=soak-operator";
@@ -104,9 +104,7 @@ impl Operator {
         let [pod] = pods.as_slice() else {
             panic!("one pod counts: {}", states(&pods))
         };
-        let (namespace, name) = (&self.namespace, pod.name_any());
-        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}:8080/proxy/metrics");
-        let text = kubectl(&["get", "--raw", &path]).await.unwrap();
+        let text = pod_metrics(&self.namespace, &pod.name_any()).await.unwrap();
         let values = text.lines().filter_map(|line| {
             let (series, value) = line.strip_prefix(metric)?.rsplit_once(' ')?;
             let whole = series.is_empty() || series.starts_with('{');

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
+use kube::runtime::watcher;
 use soak_api::{COMPONENT, SOAK_TEST};
 use tokio::task::JoinHandle;
 
@@ -82,13 +82,11 @@ impl Heard {
 impl PodLog {
     /// Follows the pods of the namespace from now on.
     pub fn follow(namespace: &Namespace) -> Self {
-        let api: Api<Pod> = namespace.api();
+        let mut events = namespace.told_of::<Pod>();
         let place = namespace.name.clone();
         let heard: Arc<Mutex<Heard>> = Arc::default();
         let listener = heard.clone();
         let watch = tokio::spawn(async move {
-            let events = watcher(api, watcher::Config::default().labels(SOAK_TEST));
-            let mut events = events.default_backoff().boxed();
             while let Some(event) = events.next().await {
                 match event {
                     Ok(event) => listener.lock().unwrap().hear(event, Timestamp::now()),

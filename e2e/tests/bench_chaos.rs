@@ -18,7 +18,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use soak_api::{COMPONENT, EVENT, Phase, SOAK_TEST, SoakTest, SoakTestStatus};
@@ -234,12 +234,10 @@ async fn window_is_over(soaks: &[Soak]) {
 type Seen = Arc<Mutex<BTreeMap<String, (Timestamp, Option<Timestamp>)>>>;
 
 fn follow(namespace: &Namespace) -> Seen {
-    let api: Api<Pod> = namespace.api();
+    let mut events = namespace.told_of::<Pod>();
     let seen = Seen::default();
     let told = seen.clone();
     tokio::spawn(async move {
-        let events = watcher(api, watcher::Config::default().labels(SOAK_TEST));
-        let mut events = events.default_backoff().boxed();
         while let Some(event) = events.next().await {
             let (now, mut told) = (Timestamp::now(), told.lock().unwrap());
             match event {
@@ -494,12 +492,10 @@ async fn thirty_soaks_at_once_keep_their_plans_where_no_pod_has_to_start() {
 
 /// When a watch first told of each policy that chaos made, by the soak and the place in its plan.
 fn policies(namespace: &Namespace) -> Arc<Mutex<BTreeMap<(String, u32), Timestamp>>> {
-    let api: Api<NetworkPolicy> = namespace.api();
+    let mut events = namespace.told_of::<NetworkPolicy>();
     let seen = Arc::<Mutex<BTreeMap<(String, u32), Timestamp>>>::default();
     let told = seen.clone();
     tokio::spawn(async move {
-        let events = watcher(api, watcher::Config::default().labels(SOAK_TEST));
-        let mut events = events.default_backoff().boxed();
         while let Some(event) = events.next().await {
             let Ok(watcher::Event::Apply(policy)) = event else {
                 continue;

@@ -22,7 +22,7 @@ use soak_api::{
 };
 use soak_e2e::{
     Namespace, Nodes, Operator, PodLog, Probe, Soak, came_to, client, criterion, kubectl,
-    kubectl_with_input, say, simulation, small, span, wait_until,
+    kubectl_with_input, node_of, pod_metrics, say, simulation, small, span, wait_until,
 };
 
 const DEPLOYED: Duration = Duration::from_secs(90);
@@ -331,8 +331,7 @@ async fn enforce(client: &Client, soak: &Soak, nodes: &Nodes) {
         .iter()
         .filter(|pod| pod.labels().get(EVENT) == Some(&label));
     let pod = cut.next().expect("a pod that the policy selects");
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
-    let (node, address) = (node.expect("a node"), address(pod).expect("an address"));
+    let (node, address) = (node_of(pod), address(pod).expect("an address"));
     nodes.cut_off(&node, &address, &scrapes).await;
     wait_until("no policy", DEPLOYED, async || {
         match policies(soak).await.as_slice() {
@@ -369,11 +368,9 @@ async fn leader(soak: &Soak) -> String {
     wait_until("a leader", Duration::from_secs(60), async || {
         for pod in soak.pods("worker").await {
             let name = pod.name_any();
-            let path = format!(
-                "/api/v1/namespaces/{}/pods/{name}:8080/proxy/metrics",
-                soak.namespace
-            );
-            let metrics = kubectl(&["get", "--raw", &path]).await.unwrap_or_default();
+            let metrics = pod_metrics(&soak.namespace, &name)
+                .await
+                .unwrap_or_default();
             if metrics.lines().any(|line| line == "soak_sim_leader 1") {
                 return Probe::Done(name);
             }

@@ -17,7 +17,7 @@ use soak_api::verdict::Outcome;
 use soak_api::{Criterion, HealthBreach, Phase, Prometheus, SoakOutcome, SoakTestStatus};
 use soak_e2e::{
     Namespace, Nodes, Probe, Soak, came_to, client, criterion, kubectl, kubectl_with_input,
-    prometheus_image, say, simulation, small, span, wait_until,
+    node_of, prometheus_image, say, simulation, small, span, wait_until,
 };
 
 const DEPLOYED: Duration = Duration::from_secs(90);
@@ -306,11 +306,7 @@ async fn a_worker_that_keeps_crashing_fails_health_with_its_termination_reason()
     let namespace = Namespace::new(&client, "crashes").await;
     let nodes = Nodes::open(&client).await;
     let (soak, worker) = soaking(&namespace, "crash-loop").await;
-    let node = worker
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.node_name.clone())
-        .expect("it runs somewhere");
+    let node = node_of(&worker);
     let uid = worker.uid().unwrap();
     for crash in 1..=2 {
         wait_until("a process to kill", Duration::from_secs(40), async || {

@@ -18,8 +18,8 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use soak_api::{Phase, SoakTest, SoakTestStatus};
 use soak_e2e::{
-    JournalEvent, Namespace, Nodes, Operator, PodLog, Probe, Soak, client, say, simulation, small,
-    span, wait_until,
+    JournalEvent, Namespace, Nodes, Operator, PodLog, Probe, Soak, client, node_of, say,
+    simulation, small, span, wait_until,
 };
 
 const KILLS: u64 = 30;
@@ -57,15 +57,19 @@ async fn kill(operator: &Operator, nodes: &Nodes, round: u64) {
         .await;
     // Any instant will do, and each round has another: that is what is tested.
     tokio::time::sleep(Duration::from_millis(round * 1_733 % 5_000)).await;
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
-    let killed = nodes
-        .kill(&node.expect("it runs"), &pod.uid().unwrap())
-        .await;
+    let killed = nodes.kill(&node_of(&pod), &pod.uid().unwrap()).await;
     assert!(!killed.is_empty(), "nothing of {} ran", pod.name_any());
     operator
         .leads(Timestamp::now(), Duration::from_secs(90))
         .await;
     operator.replace().await;
+}
+
+/// Tells how far the soak's events are after that.
+async fn tell(what: &str, soak: &Soak) {
+    let chaos = soak.now().await.status.unwrap().chaos;
+    let (injected, due) = (chaos.injected, chaos.due);
+    say(&format!("{what}: {injected} of {due} events injected"));
 }
 
 /// What the journal tells once the status names it whole.
@@ -83,11 +87,7 @@ async fn killed_thirty_times_it_accounts_for_every_event_and_hits_no_pod_twice()
     soak.reaches(Phase::Soaking, Duration::from_secs(120)).await;
     for round in 1..=KILLS {
         kill(&operator, &nodes, round).await;
-        let chaos = soak.now().await.status.unwrap().chaos;
-        let (injected, due) = (chaos.injected, chaos.due);
-        say(&format!(
-            "kill {round}: {injected} of {due} events injected"
-        ));
+        tell(&format!("kill {round}"), &soak).await;
     }
     let unheard = ends_with_every_event_accounted_for(&soak, &pods).await;
     assert_eq!(unheard, 0, "no watch was broken");
@@ -98,9 +98,8 @@ async fn cut_off(operator: &Operator, nodes: &Nodes, seconds: u64) {
     let pod = operator
         .leads(Timestamp::now(), Duration::from_secs(120))
         .await;
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
-    let (node, address) = (node.expect("a node"), address.expect("an address"));
+    let (node, address) = (node_of(&pod), address.expect("an address"));
     nodes.cut_off(&node, &address, &[]).await;
     // It lasts as long as it is to last, whatever happens meanwhile.
     tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -115,10 +114,9 @@ async fn kill_api_server(client: &Client, nodes: &Nodes) {
     let pods: Api<Pod> = Api::namespaced(client.clone(), "kube-system");
     let servers = ListParams::default().labels("component=kube-apiserver");
     let server = pods.list(&servers).await.unwrap().items.remove(0);
-    let node = server.spec.as_ref().and_then(|spec| spec.node_name.clone());
     // The kubelet knows a pod of a manifest on its disk by the hash of that.
     let known_as = &server.annotations()["kubernetes.io/config.hash"];
-    let killed = nodes.kill(&node.expect("it runs"), known_as).await;
+    let killed = nodes.kill(&node_of(&server), known_as).await;
     assert!(!killed.is_empty(), "no API server ran");
     let what = "an API server that answers";
     wait_until(what, API_SERVER_BACK, async || {
@@ -138,14 +136,9 @@ async fn cut_off_and_without_an_api_server_it_accounts_for_every_event_and_hits_
     let pods = PodLog::follow(&namespace);
     let soak = namespace.soak(&test("cut-off")).await;
     soak.reaches(Phase::Soaking, Duration::from_secs(120)).await;
-    let told = async |what: &str| {
-        let chaos = soak.now().await.status.unwrap().chaos;
-        let (injected, due) = (chaos.injected, chaos.due);
-        say(&format!("{what}: {injected} of {due} events injected"));
-    };
     for seconds in CUTS {
         cut_off(&operator, &nodes, seconds).await;
-        told(&format!("cut off for {seconds} s")).await;
+        tell(&format!("cut off for {seconds} s"), &soak).await;
         // One that has lost its Lease has ended, and its container is restarted later each time.
         operator.replace().await;
     }
@@ -154,7 +147,7 @@ async fn cut_off_and_without_an_api_server_it_accounts_for_every_event_and_hits_
         operator
             .leads(Timestamp::now(), Duration::from_secs(120))
             .await;
-        told("the API server killed").await;
+        tell("the API server killed", &soak).await;
     }
     let unheard = ends_with_every_event_accounted_for(&soak, &pods).await;
     say(&format!(

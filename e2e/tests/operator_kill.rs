@@ -20,8 +20,8 @@ use kube::ResourceExt;
 use soak_api::verdict::Outcome;
 use soak_api::{Phase, SoakOutcome, SoakTest, SoakTestStatus};
 use soak_e2e::{
-    JournalEvent, Namespace, Nodes, Operator, PodLog, PodRecord, came_to, client, criterion, say,
-    simulation, small, span, worker_kills,
+    JournalEvent, Namespace, Nodes, Operator, PodLog, PodRecord, came_to, client, criterion,
+    node_of, say, simulation, small, span, worker_kills,
 };
 
 /// Something that the operator wrote down.
@@ -165,12 +165,7 @@ async fn replace(operator: Operator) -> (String, String) {
         .leads(Timestamp::now(), Duration::from_secs(90))
         .await;
     let pod = operator.replace().await;
-    let node = pod
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.node_name.clone())
-        .expect("it runs somewhere");
-    (node, pod.uid().unwrap())
+    (node_of(&pod), pod.uid().unwrap())
 }
 
 #[tokio::test]

@@ -16,8 +16,8 @@ use serde_json::json;
 use soak_api::verdict::Outcome;
 use soak_api::{Phase, SoakTest};
 use soak_e2e::{
-    JournalEvent, Namespace, Nodes, Operator, Series, Soak, client, criterion, quantile, query,
-    say, simulation, small, span,
+    JournalEvent, Namespace, Nodes, Operator, Series, Soak, client, criterion, node_of, quantile,
+    query, say, simulation, small, span,
 };
 
 const MINUTES: u64 = 30;
@@ -171,11 +171,8 @@ async fn kill_nats(soak: &Soak, nodes: &Nodes) -> Blow {
     let [pod] = &pods[..] else {
         panic!("{} pods of NATS", pods.len())
     };
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
     let at = Timestamp::now();
-    let killed = nodes
-        .kill(&node.expect("it runs"), &pod.uid().unwrap())
-        .await;
+    let killed = nodes.kill(&node_of(pod), &pod.uid().unwrap()).await;
     assert!(!killed.is_empty(), "nothing of {} ran", pod.name_any());
     say("killed NATS");
     Blow {
