@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use soak_api::{CrashEndpoint, PendingIntent, SoakTest};
 
 use crate::chaos::{self, Deed};
-use crate::context::{Context, Error};
-use crate::decision::{Answer, Effect, Undoing};
+use crate::context::{Context, Error, Known};
+use crate::decision::{Answer, Effect, Tried, Undoing};
 use crate::effects::{self, Refusal, remove_owned};
 use crate::mutant::Mutant;
 use crate::record::Persisted;
@@ -33,16 +33,6 @@ pub(crate) enum Done {
     Drained,
     /// What the events of these indices had done is undone.
     Undone(Vec<u32>),
-}
-
-/// What came of carrying out an intent.
-#[derive(Clone, Debug)]
-pub(crate) struct Tried {
-    pub(crate) intent: PendingIntent,
-    pub(crate) deed: Deed,
-    pub(crate) answer: Answer,
-    /// When it was last asked for.
-    pub(crate) at: Timestamp,
 }
 
 /// Does what was written down, if this operator leads for long enough to have it done.
@@ -110,15 +100,16 @@ async fn inject(
     ctx: &Context,
 ) -> Result<Done, Error> {
     let pods: Api<Pod> = ctx.api(test);
-    // From here on nobody knows whether it has been asked for.
-    ctx.remember(test, |memory| memory.held = None);
-    let (mut answer, mut at) = (Answer::Unknown, ctx.now());
+    let knows = |known| ctx.remember(test, |memory| memory.known = known);
+    let (mut answer, mut asked_at) = (Answer::Unknown, ctx.now());
     for _ in 0..TRIES {
-        at = ctx.now();
+        asked_at = ctx.now();
         // A process that was stopped in between does nothing more: the next pass finds out what became of it.
         if !ctx.in_time(&intent) {
             return Ok(Done::Nothing);
         }
+        // Until there is an answer nobody knows whether it is done.
+        knows(None);
         let (once, changed) = match &deed {
             Deed::Delete {
                 grace_period_seconds,
@@ -141,17 +132,25 @@ async fn inject(
         };
         answer = once;
         match changed {
-            Some(fresh) => version = fresh,
+            Some(fresh) => {
+                version = fresh;
+                knows(Some(Known::Held(intent.clone())).filter(|_| !again));
+            }
             None => break,
         }
     }
     ctx.metrics.chaos(&intent.kind, &answer);
-    Ok(Done::Tried(Box::new(Tried {
+    let tried = Tried {
         intent,
         deed,
         answer,
-        at,
-    })))
+        asked_at,
+        answered_at: ctx.now(),
+    };
+    if tried.answer != Answer::Unknown && !Mutant::ForgetsTheAnswer.is_on() {
+        knows(Some(Known::Tried(Box::new(tried.clone()))));
+    }
+    Ok(Done::Tried(Box::new(tried)))
 }
 
 /// This very pod, as it was when it was looked at. The uid is a precondition that the API server checks. The resource
@@ -360,7 +359,9 @@ async fn crash(
     };
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
     match address {
-        Some(_) if !ctx.in_time(intent) => Answer::Unknown,
+        Some(_) if !ctx.in_time(intent) => {
+            Answer::Refused("what had become of the pod was known too late".to_owned())
+        }
         Some(address) if is_meant(test, &pod, intent) => {
             ctx.outside.crash(&address, &intent.pod, endpoint).await
         }
@@ -387,7 +388,9 @@ async fn changed(
     again: bool,
 ) -> (Answer, Option<String>) {
     let Some(Ok(found)) = within(pods.get_opt(&intent.pod)).await else {
-        return (Answer::Unknown, None);
+        let why = "the pod has changed since it was chosen, and cannot be looked at";
+        let nothing_done = Answer::Refused(why.to_owned());
+        return (if again { Answer::Unknown } else { nothing_done }, None);
     };
     let same = found.filter(|pod| pod.uid().as_ref() == Some(&intent.uid));
     match same {

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::chaos::LATEST;
 use crate::clock::Clock;
+use crate::decision::Tried;
 use crate::facts::PodFacts;
 use crate::journal::Journal;
 use crate::lease::Leadership;
@@ -55,8 +56,8 @@ pub(crate) struct Memory {
     pub(crate) applied_at: Option<Timestamp>,
     /// What is left of events has been looked for since the soak was over, and is gone.
     pub(crate) tidied: bool,
-    /// The intent that this process has written down and not asked for yet.
-    pub(crate) held: Option<PendingIntent>,
+    /// What is not written down yet of the pending intent.
+    pub(crate) known: Option<Known>,
     /// Whether a look goes on, when the last one was begun, and what the last that came to something came to.
     pub(crate) looking: Looking,
     pub(crate) looked_at: Option<Timestamp>,
@@ -66,6 +67,16 @@ pub(crate) struct Memory {
     asked_at: Option<Timestamp>,
     /// What Prometheus answered since it was last looked at.
     pub(crate) answered: Option<Result<(), String>>,
+}
+
+/// What this process alone knows of an intent. Where it is nothing, and where another process finds the intent, it has to be
+/// found out.
+#[derive(Clone, Debug)]
+pub(crate) enum Known {
+    /// It is not done: this process has written it down, and nobody has asked for it yet.
+    Held(PendingIntent),
+    /// What came of it, which could not be written down so far.
+    Tried(Box<Tried>),
 }
 
 /// Why a reconcile did not come through; it is tried again.
@@ -80,6 +91,19 @@ pub(crate) enum Error {
 }
 
 impl Memory {
+    /// Whether it is this intent that nobody has asked for yet.
+    pub(crate) fn holds(&self, intent: &PendingIntent) -> bool {
+        matches!(&self.known, Some(Known::Held(held)) if held == intent)
+    }
+
+    /// What came of the intent that was last carried out.
+    pub(crate) fn tried(&self) -> Option<&Tried> {
+        match &self.known {
+            Some(Known::Tried(tried)) => Some(tried),
+            Some(Known::Held(_)) | None => None,
+        }
+    }
+
     /// Whether the workload was applied later than that.
     pub(crate) fn applied_since(&self, at: Timestamp) -> bool {
         self.applied_at.is_some_and(|applied| applied > at)

@@ -15,9 +15,9 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 use soak_api::{Phase, SOAK_TEST, SoakTest};
 
-use crate::act::{Done, Tried, act, reconnect_all};
+use crate::act::{Done, act, reconnect_all};
 use crate::chaos;
-use crate::context::{Context, Error};
+use crate::context::{Context, Error, Known};
 use crate::decide::{decide, resolve, undone};
 use crate::decision::{Decision, Effect};
 use crate::observe::observe;
@@ -33,6 +33,9 @@ pub(crate) const WATCHED_FOR: Duration = Duration::from_secs(30);
 /// How long it is until what is left of events is looked for again where that could not be done.
 const TIDIES_EVERY: Duration = Duration::from_secs(60);
 
+/// How soon the next pass follows one that has written something down.
+const AT_ONCE: Duration = Duration::from_millis(200);
+
 /// How often what is remembered of SoakTests that are gone is forgotten.
 const FORGETS_EVERY: Duration = Duration::from_secs(30);
 
@@ -46,19 +49,21 @@ pub(crate) async fn reconcile(
         ctx.shows(&test);
         return afterwards(&test, ctx).await;
     }
+    if let Some(decision) = untold(&test, ctx) {
+        leads(ctx)?;
+        record(&test, decision, ctx).await?;
+        return Ok(Some(AT_ONCE));
+    }
     let now = ctx.now();
     let observed = observe(&test, ctx, now).await?; // read everything once
     let decision = decide(&test, &observed, now); // pure: what next, and why
     let again = decision.again;
     if let Effect::Hold(_) = decision.effect {
         // Before it is written: whatever the answer is, this process has not asked for it.
-        let held = decision.status.chaos.pending.clone();
-        ctx.remember(&test, |memory| memory.held = held);
+        let held = decision.status.chaos.pending.clone().map(Known::Held);
+        ctx.remember(&test, |memory| memory.known = held);
     }
-    if !ctx.leadership.may_act() {
-        // A process that was stopped may have lost the Lease: what another is at is not for it to settle.
-        return Err(Error::NotLeading);
-    }
+    leads(ctx)?;
     let persisted = record(&test, decision, ctx).await?; // the only writer of status and journal
     let written = persisted.test.clone();
     ctx.shows(&written);
@@ -66,7 +71,7 @@ pub(crate) async fn reconcile(
     match report(&written, done, ctx) {
         Some(decision) => {
             record(&written, decision, ctx).await?;
-            Ok(Some(Duration::from_millis(200)))
+            Ok(Some(AT_ONCE))
         }
         None => Ok(Some(again).filter(|again| !again.is_zero()).map(|again| {
             let waits = written
@@ -111,19 +116,24 @@ fn left(until: Timestamp, ctx: &Context) -> Duration {
     left.max(Duration::from_millis(1))
 }
 
+/// A process that was stopped may have lost the Lease: what another is at is not for it to settle.
+fn leads(ctx: &Context) -> Result<(), Error> {
+    let may_act = ctx.leadership.may_act();
+    may_act.then_some(()).ok_or(Error::NotLeading)
+}
+
+/// What is known of the pending intent and could not be written down when that was tried: it goes first, for by how things
+/// are nobody can tell it any more.
+fn untold(test: &SoakTest, ctx: &Context) -> Option<Decision> {
+    let memory = ctx.remembered(test);
+    resolve(test, memory.tried()?)
+}
+
 /// What was done, as it is to be written down.
 fn report(test: &SoakTest, done: Done, ctx: &Context) -> Option<Decision> {
     match done {
         Done::Nothing => None,
-        Done::Tried(tried) => {
-            let Tried {
-                intent,
-                deed,
-                answer,
-                at,
-            } = *tried;
-            resolve(test, &intent, &deed, &answer, at, ctx.now())
-        }
+        Done::Tried(tried) => resolve(test, &tried),
         Done::Undone(events) => undone(test, &events, ctx.now()),
         Done::Drained => {
             let mut status = test.status.clone()?;

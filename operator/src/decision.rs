@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use soak_api::{Evidence, PendingIntent, SoakTestStatus};
 
 use crate::chaos::Deed;
@@ -76,6 +77,18 @@ pub(crate) struct Announcement {
 }
 
 /// What came of carrying out an intent.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Tried {
+    pub(crate) intent: PendingIntent,
+    pub(crate) deed: Deed,
+    pub(crate) answer: Answer,
+    /// When it was last asked for, which is no later than it happened: the answer may come long after.
+    pub(crate) asked_at: Timestamp,
+    /// When the answer was there.
+    pub(crate) answered_at: Timestamp,
+}
+
+/// What is said to what was asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
     /// It was accepted for the intended pod or Deployment.

@@ -15,6 +15,8 @@ pub(crate) enum Mutant {
     BelievesTheCrash,
     /// Takes an intent that it finds for one that was carried out.
     CallsPendingDone,
+    /// Does not keep what came of an intent where that cannot be written down.
+    ForgetsTheAnswer,
     /// Carries out an intent on another pod where its own is gone.
     TakesAnotherPod,
     /// Drops an intent that comes too late without a word.
@@ -69,12 +71,13 @@ impl Mutant {
     }
 
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::DropsTheUid,
         Self::TakesOverDeletions,
         Self::ForgetsTheIntent,
         Self::BelievesTheCrash,
         Self::CallsPendingDone,
+        Self::ForgetsTheAnswer,
         Self::TakesAnotherPod,
         Self::DropsTheIntent,
         Self::IgnoresTheLease,

@@ -40,7 +40,7 @@ pub(crate) async fn observe(
     let status = test.status.clone().unwrap_or_default();
     let plan = ctx.plan(test);
     let pending = status.chaos.pending.as_ref();
-    let held = pending.is_some() && ctx.remembered(test).held.as_ref() == pending;
+    let held = pending.is_some_and(|intent| ctx.remembered(test).holds(intent));
     let mut unseen = None;
     if let Some(intent) = pending.filter(|_| !held)
         && !is_of_component(intent, test, &plan)

@@ -5,7 +5,7 @@ use soak_api::{EventRecord, EventResult, PendingIntent, Recovering, SoakTest, So
 
 use super::draft::{Draft, signed};
 use crate::chaos::Deed;
-use crate::decision::{Announcement, Answer, Decision};
+use crate::decision::{Announcement, Answer, Decision, Tried};
 use crate::facts::PodFact;
 use crate::journal::{Entry, IncarnationId};
 use crate::mutant::Mutant;
@@ -24,16 +24,15 @@ const CLOCKS_OF_OPERATORS: SignedDuration = SignedDuration::from_secs(1);
 /// How many events the status shows, with those that are not yet recovered from.
 const RECENT: usize = 8;
 
-/// The status once the intent's result is known; `None` where nobody knows it, and the next pass has to find out. It was
-/// `asked` for at that instant, which is no later than it happened: the answer may be read long after.
-pub(crate) fn resolve(
-    test: &SoakTest,
-    intent: &PendingIntent,
-    deed: &Deed,
-    answer: &Answer,
-    asked: Timestamp,
-    now: Timestamp,
-) -> Option<Decision> {
+/// The status once the intent's result is known; `None` where nobody knows it, and the next pass has to find out.
+pub(crate) fn resolve(test: &SoakTest, tried: &Tried) -> Option<Decision> {
+    let Tried {
+        intent,
+        deed,
+        answer,
+        asked_at,
+        answered_at,
+    } = tried;
     let mut status: SoakTestStatus = test.status.clone().unwrap_or_default();
     let mut decision = Decision::default();
     if status.chaos.pending.as_ref() != Some(intent) {
@@ -43,16 +42,17 @@ pub(crate) fn resolve(
     let mut record = record_of(intent);
     match answer {
         Answer::Accepted => {
-            if asked.duration_since(intent.planned_at) > SignedDuration::from_secs(1) {
+            if asked_at.duration_since(intent.planned_at) > SignedDuration::from_secs(1) {
                 reason::LATE.clone_into(&mut record.reason);
             }
             let planned = workload::replicas(test, &intent.component);
-            begun(&mut status, record, deed, planned, asked);
+            begun(&mut status, record, deed, planned, *asked_at);
             if deed.ends_the_pod() {
                 // The watch will tell as well: said now, it takes no write of its own.
                 let (uid, restarts) = (intent.uid.clone(), intent.restarts);
                 let id = IncarnationId { uid, restarts };
-                decision.journal.push(Entry::Ended { id, at: now });
+                let at = *answered_at;
+                decision.journal.push(Entry::Ended { id, at });
             }
         }
         Answer::Gone | Answer::Refused(_) => {

@@ -97,7 +97,12 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
 
 /// Does what was held until now, or gives it up.
 fn release(draft: &mut Draft<'_>, intent: &PendingIntent) {
-    match chaos::released(draft, intent, false) {
+    let late = draft.now.duration_since(intent.planned_at) > LATEST;
+    let released = match chaos::released(draft, intent, false) {
+        _ if late => Err(reason::TOO_LATE),
+        released => released,
+    };
+    match released {
         Ok(effect) => draft.decision.effect = effect,
         Err(why) => {
             draft.status().chaos.pending = None;

@@ -20,7 +20,7 @@ use super::draft::signed;
 use super::*;
 use crate::chaos::Deed;
 use crate::context::planned;
-use crate::decision::Answer;
+use crate::decision::{Answer, Tried};
 use crate::facts::{Owner, PodFact};
 use crate::journal::Journal;
 use crate::lease::Led;
@@ -275,7 +275,7 @@ impl World {
         !self.chance(self.trouble.crash)
     }
 
-    fn act(&mut self, effect: &Effect) -> Option<(PendingIntent, Deed, Answer)> {
+    fn act(&mut self, effect: &Effect) -> Option<Tried> {
         match effect {
             Effect::Deploy => self.deployed = true,
             Effect::Remove => {
@@ -305,13 +305,13 @@ impl World {
                     } else {
                         Answer::Gone
                     };
-                    return Some((intent.clone(), deed.clone(), result));
+                    return Some(tried(intent, deed, result, self.now));
                 }
                 let gone = self.now + self.between(100, 3_000);
                 self.leaving.entry(intent.uid.clone()).or_insert(gone);
                 self.kills
                     .push((intent.index, intent.uid.clone(), serving > 3));
-                return Some((intent.clone(), deed.clone(), Answer::Accepted));
+                return Some(tried(intent, deed, Answer::Accepted, self.now));
             }
             Effect::None | Effect::Drain | Effect::Undo { .. } | Effect::Restore => {}
         }
@@ -326,14 +326,15 @@ impl World {
         if !self.record(&decision) {
             return self.restart();
         }
-        let Some((intent, deed, answer)) = self.act(&decision.effect) else {
+        let Some(mut tried) = self.act(&decision.effect) else {
             return again;
         };
         if self.chance(self.trouble.crash) {
             return self.restart();
         }
         self.now += SignedDuration::from_millis(20);
-        if let Some(decision) = resolve(&self.test, &intent, &deed, &answer, self.now, self.now)
+        (tried.asked_at, tried.answered_at) = (self.now, self.now);
+        if let Some(decision) = resolve(&self.test, &tried)
             && !self.record(&decision)
         {
             return self.restart();
@@ -728,11 +729,7 @@ fn a_refusal_is_told_in_the_words_in_which_it_came() {
     let answer = Answer::Refused("needs 3 healthy pods".to_owned());
     let decision = resolve(
         &world.test,
-        &intent,
-        &Deed::Evict,
-        &answer,
-        world.now,
-        world.now,
+        &tried(&intent, &Deed::Evict, answer, world.now),
     );
     let decision = decision.expect("a result");
     assert_eq!(decision.status.chaos.recent[0].reason, "Refused");
@@ -758,6 +755,16 @@ fn left_with_an_intent() -> World {
     let intent = world.status().chaos.pending.as_ref();
     world.now = intent.expect("it is there").planned_at + SignedDuration::from_secs(3);
     world
+}
+
+fn tried(intent: &PendingIntent, deed: &Deed, answer: Answer, at: Timestamp) -> Tried {
+    Tried {
+        intent: intent.clone(),
+        deed: deed.clone(),
+        answer,
+        asked_at: at,
+        answered_at: at,
+    }
 }
 
 /// A soak in its window whose operator holds an intent, two seconds before its instant; the intent.
@@ -799,6 +806,20 @@ fn an_event_is_written_down_ahead_of_its_instant_and_waits_for_it() {
     assert_eq!(decision.status.chaos.pending, Some(intent.clone()));
     let left = intent.planned_at.duration_since(world.now);
     assert!(signed(decision.again) <= left, "it is not overslept");
+}
+
+#[test]
+fn what_was_not_asked_for_in_time_is_given_up_and_not_presumed_though_its_pod_is_gone_by_then() {
+    let (mut world, intent) = holding_an_intent();
+    world.now = intent.planned_at + SignedDuration::from_secs(11);
+    let observed = world.observe();
+    let decision = decide(&world.test, &observed, world.now);
+    assert_eq!(given_up(&decision), "TooLate");
+    world.leaving.insert(intent.uid.clone(), world.now);
+    world.reconcile_pods();
+    let observed = world.observe();
+    let decision = decide(&world.test, &observed, world.now);
+    assert_eq!(given_up(&decision), "TooLate");
 }
 
 /// A heartbeat is due, and a pod has appeared that the journal does not know.
@@ -982,8 +1003,8 @@ fn an_undo_that_fails_holds_up_neither_the_next_event_nor_settling() {
             assert!(decision.again >= Duration::from_millis(10), "no hot loop");
         }
         assert!(world.record(&decision));
-        if let Some((intent, deed, answer)) = world.act(&decision.effect) {
-            let decision = resolve(&world.test, &intent, &deed, &answer, world.now, world.now);
+        if let Some(tried) = world.act(&decision.effect) {
+            let decision = resolve(&world.test, &tried);
             assert!(world.record(&decision.expect("a result")));
         }
         world.now += SignedDuration::from_secs(1);
@@ -1171,8 +1192,9 @@ fn a_kill_whose_record_was_lost_is_presumed_though_the_watch_still_shows_the_pod
         let observed = world.observe();
         let decision = decide(&world.test, &observed, world.now);
         world.record(&decision);
-        if let Some((intent, _, Answer::Accepted)) = world.act(&decision.effect) {
-            break intent;
+        if let Some(tried) = world.act(&decision.effect) {
+            assert_eq!(tried.answer, Answer::Accepted);
+            break tried.intent;
         }
         world.now += signed(decision.again).min(SignedDuration::from_secs(1));
     };

@@ -72,6 +72,10 @@ async fn serve(
     };
     let reset = || std::io::Error::other("the connection is lost");
     let said = |what: &str, done: bool| {
+        if path.is_about_what_is_hit() {
+            let now = model.clock.now();
+            model.state().promises.forgets(now);
+        }
         let done = if done { "done" } else { "not done" };
         model.tell(format!(
             "{} {} {path} {what}, {done}",
@@ -154,6 +158,14 @@ impl Path {
         let subresource = Some(&self.subresource).filter(|name| !name.is_empty());
         let of = subresource.map_or(String::new(), |name| format!("/{name}"));
         format!("{method} {}{of}", self.resource)
+    }
+
+    /// Whether it is about what events are done to, or by.
+    fn is_about_what_is_hit(&self) -> bool {
+        matches!(
+            self.resource.as_str(),
+            "pods" | "deployments" | "networkpolicies"
+        )
     }
 
     fn is_status(&self) -> bool {

@@ -361,7 +361,11 @@ impl State {
             && let Some(name) = victim(self)
         {
             self.history.tell(now, format!("somebody deletes {name}"));
-            self.promises.disturbed(now);
+            if self.goes_anyway(&name) {
+                self.promises.disturbed_to_no_effect(now);
+            } else {
+                self.promises.disturbed(now);
+            }
             self.terminate(now, &name, 1);
         }
         if self.dice.chance(faults.crashes)
@@ -372,6 +376,24 @@ impl State {
             self.promises.disturbed(now);
             self.restart(now, &name);
         }
+    }
+
+    /// Whether its Deployment is about to take the pod away, or another in its place: it is rolled out, or has too many.
+    fn goes_anyway(&self, name: &str) -> bool {
+        let live = &self.pods[name];
+        let deployments = self.objects.iter();
+        let deployments = deployments.filter(|((resource, _), _)| resource == "deployments");
+        let mut deployments = deployments.map(|(_, object)| Deployment::of(object));
+        deployments
+            .find(|deployment| owned_by(&live.pod, &deployment.uid))
+            .is_some_and(|deployment| {
+                let alive = self
+                    .pods
+                    .values()
+                    .filter(|live| live.gone_at.is_none() && owned_by(&live.pod, &deployment.uid));
+                template_of(&live.pod) != deployment.template
+                    || alive.count() as u64 > deployment.replicas
+            })
     }
 
     fn kubelet(&mut self, now: Timestamp) {

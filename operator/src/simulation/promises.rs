@@ -55,9 +55,12 @@ pub(super) struct Promises {
     /// When the Lease was renewed.
     renewed: Vec<Timestamp>,
     disturbances: Vec<Timestamp>,
-    /// When containers were told to crash that did not, and ended by themselves soon after, which is taken for the crash: nobody
-    /// can tell.
-    indistinct: Vec<Timestamp>,
+    /// When pods or containers that go by themselves are taken for chaos's doing, since nobody can tell.
+    indistinct: Vec<(Timestamp, Timestamp)>,
+    /// How many containers that were told to crash, and did not, ended by themselves soon after.
+    crashed_by_themselves: usize,
+    /// When what an operator knew was lost with it, or it got no answer to what it asked for.
+    forgotten: Vec<Timestamp>,
 }
 
 #[derive(Clone, Debug)]
@@ -133,6 +136,17 @@ impl Promises {
 
     pub(super) fn disturbed(&mut self, at: Timestamp) {
         self.disturbances.push(at);
+    }
+
+    /// A pod is deleted by somebody that is about to go anyway, and no more go for that.
+    pub(super) fn disturbed_to_no_effect(&mut self, at: Timestamp) {
+        self.disturbed(at);
+        self.indistinct.push((at, at));
+    }
+
+    /// An operator ends, is stopped, or is not told what came of what it asked for.
+    pub(super) fn forgets(&mut self, at: Timestamp) {
+        self.forgotten.push(at);
     }
 
     pub(super) fn led(&mut self, holder: Option<&str>, at: Timestamp) {
@@ -391,6 +405,14 @@ impl Promises {
     }
 }
 
+fn minute_after(at: Timestamp) -> (Timestamp, Timestamp) {
+    (at, at + SignedDuration::from_mins(1))
+}
+
+fn is_within(at: Timestamp, (from, to): (Timestamp, Timestamp)) -> bool {
+    from <= at && at <= to
+}
+
 /// How many seconds two stretches of time share.
 pub(super) fn overlap(a: (Timestamp, Timestamp), b: (Timestamp, Timestamp)) -> f64 {
     let length: SignedDuration = a.1.min(b.1).duration_since(a.0.max(b.0));
@@ -400,9 +422,19 @@ pub(super) fn overlap(a: (Timestamp, Timestamp), b: (Timestamp, Timestamp)) -> f
 impl Promises {
     /// Whether something else happened to the workload in the minute after.
     fn disturbed_after(&self, at: Timestamp) -> bool {
-        let within = SignedDuration::from_mins(1);
-        let mut later = self.disturbances.iter();
-        later.any(|disturbance| *disturbance >= at && *disturbance <= at + within)
+        let mut disturbances = self.disturbances.iter();
+        disturbances.any(|disturbance| is_within(*disturbance, minute_after(at)))
+    }
+
+    /// Whether nobody may know any more what became of an intent.
+    fn may_be_forgotten(&self, event: &EventRecord) -> bool {
+        let asked = event.planned_at;
+        let around = (
+            asked - SignedDuration::from_secs(5),
+            asked + SignedDuration::from_secs(90),
+        );
+        let mut forgotten = self.forgotten.iter();
+        forgotten.any(|at| is_within(*at, around))
     }
 
     pub(super) fn events_are_resolved(&mut self, status: &SoakTestStatus, journal: &Journal) {
@@ -457,11 +489,17 @@ impl Promises {
                 && self.disturbed_after(event.injected_at.unwrap_or(event.planned_at));
             let proven = hit == Some(blow.on(&event.uid, *index)) || by_itself;
             let injected = event.result == EventResult::Injected;
+            let presumed = event.result == EventResult::Presumed;
+            let told = event.injected_at.unwrap_or(event.planned_at);
             if injected && by_itself && hit.is_none() {
-                let told = event.injected_at.unwrap_or(event.planned_at);
-                self.indistinct.push(told);
+                self.indistinct.push(minute_after(told));
+                self.crashed_by_themselves += 1;
             }
-            if injected && !proven {
+            if presumed && !self.may_be_forgotten(event) {
+                self.breaks("only what nobody can know is presumed", how);
+            } else if presumed && hit.is_none() {
+                self.indistinct.push(minute_after(told));
+            } else if injected && !proven {
                 self.breaks("Injected is proven", how);
             } else if hit.is_some()
                 && matches!(event.result, EventResult::Skipped | EventResult::Abandoned)
@@ -508,14 +546,14 @@ impl Promises {
             let how = format!("{unseen:.0} of {lived:.0} s of pods unseen");
             self.breaks("no pass without data", how);
         }
-        let struck = self.struck.len() + self.indistinct.len();
+        let struck = self.struck.len() + self.crashed_by_themselves;
         if (struck as f64) < 0.8 * f64::from(status.chaos.planned) {
             let how = format!("{struck} of {}", status.chaos.planned);
             self.breaks("no pass without chaos", how);
         }
         let ours_by_all_appearance = |at: Timestamp| {
-            let mut told = self.indistinct.iter();
-            told.any(|told| at >= *told && at <= *told + SignedDuration::from_mins(1))
+            let mut indistinct = self.indistinct.iter();
+            indistinct.any(|stretch| is_within(at, *stretch))
         };
         let disturbed = |at: &&Timestamp| **at > from && **at < to && !ours_by_all_appearance(**at);
         if let Some(at) = self.disturbances.iter().find(disturbed).copied() {
