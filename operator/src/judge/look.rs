@@ -105,16 +105,12 @@ async fn taken(
         .map_err(|_| "the operator is stopping".to_owned())?;
     let status = test.status.clone().unwrap_or_default();
     let began = status.times.soaking.ok_or("the soak has not begun")?;
-    let due = due(test, began, now);
-    let decisive = due > status.looks;
+    let last = ctx.remembered(test).look.unwrap_or_default();
+    let (mut look, decisive) = Look::after(&last, status.looks, due(test, began, now));
     let duration = test.spec.duration.duration().as_secs_f64();
     let observation = Observation::of(test, journal, now).ok_or("the soak has not begun")?;
     let prometheus = ctx.prometheus(test)?;
     let mut signals = Signals::new(test, &observation, &prometheus);
-    let mut look = Look {
-        taken: due.max(status.looks),
-        ..Look::default()
-    };
     for criterion in &test.spec.criteria {
         let Ok(kind) = criterion.kind() else { continue };
         let run = match signals.run(&kind).await.map_err(|e| e.to_string())? {
@@ -147,6 +143,19 @@ async fn taken(
 }
 
 impl Look {
+    /// What goes on from the last look, and whether this is one of the planned ones, of which so many are due and so many
+    /// written down: what could not be written down yet has been taken all the same, and to take it again would give a
+    /// criterion one more chance to fail by chance.
+    fn after(last: &Self, written: u32, due: u32) -> (Self, bool) {
+        let taken = written.max(last.taken);
+        let look = Self {
+            taken: due.max(taken),
+            failed: last.failed.clone(),
+            ..Self::default()
+        };
+        (look, due > taken)
+    }
+
     fn lacks(&mut self, criterion: &str, why: &str) {
         if self.unmeasured.len() < SHOWN {
             self.unmeasured.push(Unmeasured::new(criterion, why));
@@ -165,4 +174,31 @@ fn estimate(name: &str, judgement: &Judgement) -> Option<Estimate> {
         limit: judgement.limit,
         unit: judgement.unit.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_planned_look_that_is_not_written_down_yet_is_not_taken_again_and_stays_what_it_came_to() {
+        let failed = FailedFast {
+            criterion: "memory".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+            sentence: "it grows".to_owned(),
+        };
+        let last = Look {
+            taken: 2,
+            failed: Some(failed.clone()),
+            ..Look::default()
+        };
+        let (again, decisive) = Look::after(&last, 1, 2);
+        assert!(!decisive);
+        assert_eq!((again.taken, again.failed), (2, Some(failed)));
+        let (next, decisive) = Look::after(&last, 1, 3);
+        assert!(decisive && next.taken == 3);
+        let (first, decisive) = Look::after(&Look::default(), 2, 3);
+        assert!(decisive && first.taken == 3, "of a process that came after");
+        assert!(!Look::after(&Look::default(), 3, 3).1);
+    }
 }
