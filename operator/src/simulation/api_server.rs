@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What becomes of a request.
 enum Fate {
     Served,
-    Refused,
+    Refused { busy: bool },
     Hangs { done: bool },
     Lost,
     Killed { done: bool },
@@ -88,9 +88,13 @@ async fn serve(
             tokio::time::sleep(Duration::from_millis(after)).await;
             respond(code, &answer)
         }
-        Fate::Refused => {
+        Fate::Refused { busy } => {
             said("is refused", false);
-            let (code, answer) = failure(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests");
+            let (code, answer) = if busy {
+                failure(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests")
+            } else {
+                failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
+            };
             respond(code, &answer)
         }
         Fate::Hangs { done } => {
@@ -225,7 +229,7 @@ impl State {
         } else if self.dice.chance(faults.lost) {
             Fate::Lost
         } else if self.dice.chance(faults.refused) {
-            Fate::Refused
+            Fate::Refused { busy: done }
         } else {
             Fate::Served
         }
