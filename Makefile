@@ -156,6 +156,10 @@ soak-sim: ## Half an hour of chaos on the simulation, NATS included: nothing los
 bench-chaos: ## What a kill takes beside a bare DELETE, and how exactly fifteen soaks at once keep their plans
 	@hack/e2e.sh bench_chaos
 
+.PHONY: bench-thousand
+bench-thousand: ## What a thousand soaks at once take of the operator, and whether it keeps its paces (15 minutes)
+	@hack/e2e.sh bench_thousand
+
 .PHONY: cluster-test
 cluster-test: ## Do Services answer across nodes
 	@hack/cluster-test.sh

@@ -39,7 +39,7 @@ build() {
 # How many seconds a file may take.
 limit() {
   case $1 in
-    interrupted | bench_chaos | leak_modes | soak_sim) echo 2400 ;;
+    interrupted | bench_chaos | bench_thousand | leak_modes | soak_sim) echo 2400 ;;
     *) echo 720 ;;
   esac
 }
@@ -47,7 +47,7 @@ limit() {
 # What a bench or a long run tells is what it is run for.
 shows() {
   case $1 in
-    interrupted | bench_chaos | leak_modes | soak_sim) echo --nocapture ;;
+    interrupted | bench_chaos | bench_thousand | leak_modes | soak_sim) echo --nocapture ;;
   esac
 }
 
