@@ -199,6 +199,7 @@ impl Soak {
             next = before;
         }
         chain.reverse();
+        chain.push(status.journal.tail.lines().map(str::to_owned).collect());
         chain.concat()
     }
 

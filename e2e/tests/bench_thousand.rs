@@ -32,6 +32,8 @@ const SOAKS: u32 = 1_000;
 /// Three events a second over all of them.
 const EVERY: Duration = Duration::from_secs(333);
 
+const MIB: f64 = 1_048_576.0;
+
 /// How long it is measured.
 const MEASURED: Duration = Duration::from_secs(300);
 
@@ -106,7 +108,7 @@ fn keep_ready(namespace: &Namespace) {
     let made = told.for_each_concurrent(16, move |event| {
         let pods = pods.clone();
         async move {
-            let (Ok(watcher::Event::Apply(pod) | watcher::Event::InitApply(pod))) = event else {
+            let Ok(watcher::Event::Apply(pod) | watcher::Event::InitApply(pod)) = event else {
                 return;
             };
             if pod.metadata.deletion_timestamp.is_none() && !is_ready(&pod) {
@@ -198,6 +200,7 @@ async fn a_thousand_soaks_at_once() {
     let client = client().await;
     let operator = Operator::find(&client).await;
     let namespace = Namespace::new(&client, "bench-thousand").await;
+    let idle = Taken::by(&operator).await;
     keep_ready(&namespace);
     let deployments: Api<Deployment> = namespace.api();
     let names: Vec<_> = (0..SOAKS).map(|number| format!("one-{number}")).collect();
@@ -245,9 +248,10 @@ async fn a_thousand_soaks_at_once() {
     let after = Taken::by(&operator).await;
     let minutes = MEASURED.as_secs_f64() / 60.0;
     say(&format!(
-        "{SOAKS} soaks: {:.1} CPU-seconds a minute, {:.0} MiB, {:.0} passes a minute",
+        "{SOAKS} soaks: {:.1} CPU-seconds a minute, {:.0} MiB, {:.0} of them without any, {:.0} passes a minute",
         (after.cpu - before.cpu) / minutes,
-        after.memory / 1_048_576.0,
+        after.memory / MIB,
+        idle.memory / MIB,
         (after.passes - before.passes) / minutes
     ));
     for (labels, count) in &after.requests {

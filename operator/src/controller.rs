@@ -156,6 +156,8 @@ pub(crate) async fn run(
     let tests: Api<DeserializeGuard<SoakTest>> = scoped(&client, namespace.as_deref());
     let (store, writer) = reflector::store();
     let events = watcher(tests, watching()).default_backoff();
+    // Who manages which field takes more room than the fields.
+    let events = events.modify(|test| test.meta_mut().managed_fields = None);
     let changed = asked_anew(events.reflect(writer));
     let known = store.clone();
     let context = ctx.clone();

@@ -87,7 +87,7 @@ pub(crate) async fn record(
             "metadata": {"resourceVersion": test.resource_version()},
             "status": with_nulls(test, &status),
         });
-        let written = ctx
+        let mut written = ctx
             .api::<SoakTest>(test)
             .patch_status(
                 &test.name_any(),
@@ -97,6 +97,7 @@ pub(crate) async fn record(
             .await
             .map_err(Error::kube("write the status"))?;
         ctx.metrics.transition(test, &written);
+        written.metadata.managed_fields = None;
         let written = Arc::new(written);
         ctx.remember(test, |memory| {
             memory.written = Some(written.clone());
