@@ -101,6 +101,7 @@ async fn inject(
 ) -> Result<Done, Error> {
     let pods: Api<Pod> = ctx.api(test);
     let knows = |known| ctx.remember(test, |memory| memory.known = known);
+    let not_done = Some(Known::Held(intent.index)).filter(|_| !again);
     let (mut answer, mut asked_at) = (Answer::Unknown, ctx.now());
     for _ in 0..TRIES {
         asked_at = ctx.now();
@@ -110,7 +111,7 @@ async fn inject(
         }
         // Until there is an answer nobody knows whether it is done.
         knows(None);
-        let (once, changed) = match &deed {
+        let came = match &deed {
             Deed::Delete {
                 grace_period_seconds,
             } => {
@@ -123,20 +124,24 @@ async fn inject(
                 let evicted = evict(&pods, &intent, only(&intent, version, None));
                 told(within(evicted).await, test, &pods, &intent, again).await
             }
-            Deed::Crash(endpoint) => (crash(test, &pods, &intent, endpoint, ctx).await, None),
+            Deed::Crash(endpoint) => crash(test, &pods, &intent, endpoint, ctx).await,
             Deed::CutOff { .. } => changed_by(Box::pin(cut_off(test, &intent, ctx))).await,
             Deed::Scale { replicas, .. } => {
                 changed_by(Box::pin(effects::scale(test, &intent, *replicas, ctx))).await
             }
             Deed::Rollout => changed_by(Box::pin(effects::roll_out(test, &intent, ctx))).await,
         };
-        answer = once;
-        match changed {
-            Some(fresh) => {
-                version = fresh;
-                knows(Some(Known::Held(intent.clone())).filter(|_| !again));
+        match came {
+            Came::To(told) => {
+                answer = told;
+                break;
             }
-            None => break,
+            Came::ToNothing { fresh } => {
+                knows(not_done.clone());
+                // The next pass goes on with it, if that is in time.
+                let Some(fresh) = fresh else { break };
+                version = fresh;
+            }
         }
     }
     ctx.metrics.chaos(&intent.kind, &answer);
@@ -192,15 +197,24 @@ async fn within<T>(asked: impl Future<Output = kube::Result<T>>) -> Option<kube:
     tokio::time::timeout(PATIENCE, asked).await.ok()
 }
 
-/// What the answer means, and the pod's resource version if it has changed and lives, so that nothing was done and another
-/// try may be made.
+/// What one try came to.
+enum Came {
+    To(Answer),
+    /// Nothing was done, and it may be tried again: at once, where the pod has changed and lives, and this is its resource
+    /// version by now.
+    ToNothing {
+        fresh: Option<String>,
+    },
+}
+
+/// What the answer means.
 async fn told<T>(
     answer: Option<kube::Result<T>>,
     test: &SoakTest,
     pods: &Api<Pod>,
     intent: &PendingIntent,
     again: bool,
-) -> (Answer, Option<String>) {
+) -> Came {
     let answer = match answer {
         Some(Ok(_)) => Answer::Accepted,
         // Gone, perhaps by the earlier try: the next pass finds it gone and presumes that.
@@ -208,40 +222,52 @@ async fn told<T>(
         Some(Err(kube::Error::Api(status))) if status.code == 409 => {
             return changed(test, pods, intent, again).await;
         }
-        Some(Err(error)) => meaning(&error),
+        Some(Err(error)) => match refused(&error) {
+            Some(answer) => answer,
+            None if is_busy(&error) => return Came::ToNothing { fresh: None },
+            None => unknown(&error),
+        },
         None => Answer::Unknown,
     };
-    (answer, None)
+    Came::To(answer)
 }
 
-/// What an error other than a conflict says of what was asked for.
-fn meaning(error: &kube::Error) -> Answer {
+/// What an error other than a conflict says of what was asked for, where it is the last word.
+fn refused(error: &kube::Error) -> Option<Answer> {
     match error {
-        kube::Error::Api(status) if status.code == 404 => Answer::Gone,
+        kube::Error::Api(status) if status.code == 404 => Some(Answer::Gone),
         kube::Error::Api(status) if matches!(status.code, 403 | 422) || over_budget(status) => {
-            Answer::Refused(status.message.clone())
+            Some(Answer::Refused(status.message.clone()))
         }
-        error => {
-            tracing::warn!(%error, "nobody knows whether the event was done");
-            Answer::Unknown
-        }
+        _ => None,
     }
+}
+
+/// Whether the API server had too much to do to begin with it.
+fn is_busy(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 429)
+}
+
+fn unknown(error: &kube::Error) -> Answer {
+    tracing::warn!(%error, "nobody knows whether the event was done");
+    Answer::Unknown
 }
 
 /// What came of changing an object, and whether another try may be made because somebody else changed it meanwhile: each
 /// looks at it anew, so that the version is not asked for.
-async fn changed_by(change: impl Future<Output = Result<(), Refusal>>) -> (Answer, Option<String>) {
+async fn changed_by(change: impl Future<Output = Result<(), Refusal>>) -> Came {
     let answer = match tokio::time::timeout(2 * PATIENCE, change).await {
         Ok(Ok(())) => Answer::Accepted,
         Ok(Err(Refusal::Gone)) => Answer::Gone,
         Ok(Err(Refusal::Because(why))) => Answer::Refused(why),
         Ok(Err(Refusal::Failed(kube::Error::Api(status)))) if status.code == 409 => {
-            return (Answer::Unknown, Some(String::new()));
+            let fresh = Some(String::new());
+            return Came::ToNothing { fresh };
         }
-        Ok(Err(Refusal::Failed(error))) => meaning(&error),
+        Ok(Err(Refusal::Failed(error))) => refused(&error).unwrap_or_else(|| unknown(&error)),
         Ok(Err(Refusal::NotNow)) | Err(_) => Answer::Unknown,
     };
-    (answer, None)
+    Came::To(answer)
 }
 
 /// A pod is marked first and looked at last. What was there when it was marked ahead is known for sure, so that what may have
@@ -349,23 +375,22 @@ async fn crash(
     intent: &PendingIntent,
     endpoint: &CrashEndpoint,
     ctx: &Context,
-) -> Answer {
+) -> Came {
     let pod = match within(pods.get_opt(&intent.pod)).await {
         Some(Ok(Some(pod))) => pod,
-        Some(Ok(None)) => return Answer::Gone,
-        // Nothing was asked for.
-        Some(Err(error)) => return Answer::Refused(error.to_string()),
-        None => return Answer::Refused("no answer in time".to_owned()),
+        Some(Ok(None)) => return Came::To(Answer::Gone),
+        Some(Err(error)) => {
+            return refused(&error).map_or(Came::ToNothing { fresh: None }, Came::To);
+        }
+        None => return Came::ToNothing { fresh: None },
     };
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
     match address {
-        Some(_) if !ctx.in_time(intent) => {
-            Answer::Refused("what had become of the pod was known too late".to_owned())
-        }
+        Some(_) if !ctx.in_time(intent) => Came::ToNothing { fresh: None },
         Some(address) if is_meant(test, &pod, intent) => {
-            ctx.outside.crash(&address, &intent.pod, endpoint).await
+            Came::To(ctx.outside.crash(&address, &intent.pod, endpoint).await)
         }
-        _ => Answer::Gone,
+        _ => Came::To(Answer::Gone),
     }
 }
 
@@ -381,26 +406,22 @@ fn is_meant(test: &SoakTest, pod: &Pod, intent: &PendingIntent) -> bool {
 }
 
 /// What has become of a pod that is not as it was when it was looked at.
-async fn changed(
-    test: &SoakTest,
-    pods: &Api<Pod>,
-    intent: &PendingIntent,
-    again: bool,
-) -> (Answer, Option<String>) {
+async fn changed(test: &SoakTest, pods: &Api<Pod>, intent: &PendingIntent, again: bool) -> Came {
     let Some(Ok(found)) = within(pods.get_opt(&intent.pod)).await else {
-        let why = "the pod has changed since it was chosen, and cannot be looked at";
-        let nothing_done = Answer::Refused(why.to_owned());
-        return (if again { Answer::Unknown } else { nothing_done }, None);
+        return Came::ToNothing { fresh: None };
     };
     let same = found.filter(|pod| pod.uid().as_ref() == Some(&intent.uid));
     match same {
-        Some(pod) if is_meant(test, &pod, intent) => (Answer::Unknown, pod.resource_version()),
+        Some(pod) if is_meant(test, &pod, intent) => {
+            let fresh = pod.resource_version();
+            Came::ToNothing { fresh }
+        }
         Some(pod) if pod.metadata.deletion_timestamp.is_none() => {
             let why = "the pod is not what it was when it was chosen";
-            (Answer::Refused(why.to_owned()), None)
+            Came::To(Answer::Refused(why.to_owned()))
         }
-        _ if again => (Answer::Unknown, None),
-        _ => (Answer::Gone, None),
+        _ if again => Came::To(Answer::Unknown),
+        _ => Came::To(Answer::Gone),
     }
 }
 

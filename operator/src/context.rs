@@ -7,12 +7,12 @@ use jiff::{SignedDuration, Timestamp};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::events::Recorder;
 use kube::{Api, Client, Resource, ResourceExt};
-use soak_api::{PendingIntent, Plan, PlanError, SoakTest};
+use soak_api::{PendingIntent, Plan, PlanError, SoakTest, SoakTestStatus};
 use tokio::sync::Semaphore;
 
 use crate::chaos::LATEST;
 use crate::clock::Clock;
-use crate::decision::Tried;
+use crate::decision::{Answer, Tried};
 use crate::facts::PodFacts;
 use crate::journal::Journal;
 use crate::lease::Leadership;
@@ -44,7 +44,7 @@ pub(crate) struct Context {
     memory: Mutex<HashMap<String, Memory>>,
 }
 
-/// What is remembered of one SoakTest between reconciles; nothing that could not be read again.
+/// What is remembered of one SoakTest between reconciles. But for [`Known`] it is nothing that could not be read again.
 #[derive(Clone, Default)]
 pub(crate) struct Memory {
     /// The SoakTest as last written, until the watch has caught up.
@@ -73,10 +73,18 @@ pub(crate) struct Memory {
 /// found out.
 #[derive(Clone, Debug)]
 pub(crate) enum Known {
-    /// It is not done: this process has written it down, and nobody has asked for it yet.
-    Held(PendingIntent),
+    /// The event of that index is not done: this process has decided on it, and nobody has asked for it yet, whatever became
+    /// of the writes that were to tell.
+    Held(u32),
     /// What came of it, which could not be written down so far.
     Tried(Box<Tried>),
+}
+
+impl Known {
+    /// Whether what is known is that it was done, which stays true.
+    fn is_done(&self) -> bool {
+        matches!(self, Self::Tried(tried) if tried.answer == Answer::Accepted)
+    }
 }
 
 /// Why a reconcile did not come through; it is tried again.
@@ -91,9 +99,15 @@ pub(crate) enum Error {
 }
 
 impl Memory {
-    /// Whether it is this intent that nobody has asked for yet.
+    fn yields(&mut self, status: &SoakTestStatus, identity: &str) {
+        if status.chaos.pending.is_some() && status.presence.operator != identity {
+            self.known.take_if(|known| !known.is_done());
+        }
+    }
+
+    /// Whether nobody has asked for this intent yet.
     pub(crate) fn holds(&self, intent: &PendingIntent) -> bool {
-        matches!(&self.known, Some(Known::Held(held)) if held == intent)
+        matches!(&self.known, Some(Known::Held(index)) if *index == intent.index)
     }
 
     /// What came of the intent that was last carried out.
@@ -213,6 +227,13 @@ impl Context {
         self.memory().get(&key(test)).cloned().unwrap_or_default()
     }
 
+    /// Forgets what is known not to be done where another operator has had the intent in hand meanwhile, and may have done it.
+    pub(crate) fn yields(&self, test: &SoakTest) {
+        if let Some(status) = &test.status {
+            self.remember(test, |memory| memory.yields(status, &self.identity));
+        }
+    }
+
     pub(crate) fn remember(&self, test: &SoakTest, change: impl FnOnce(&mut Memory)) {
         change(self.memory().entry(key(test)).or_default());
     }
@@ -303,4 +324,56 @@ fn version(test: &SoakTest) -> u64 {
 
 fn same(written: &SoakTest, seen: &SoakTest) -> bool {
     written.uid() == seen.uid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chaos::Deed;
+
+    fn intent() -> PendingIntent {
+        let now = Timestamp::UNIX_EPOCH;
+        PendingIntent {
+            index: 4,
+            kind: "podKill".to_owned(),
+            component: "worker".to_owned(),
+            pod: "worker-1".to_owned(),
+            uid: "first".to_owned(),
+            restarts: 0,
+            planned_at: now,
+            decided_at: now,
+        }
+    }
+
+    /// Whether the intent is still known to be as it was, once the status says who had it in hand last.
+    fn stays(known: Known, operator: &str) -> bool {
+        let mut status = SoakTestStatus::default();
+        status.chaos.pending = Some(intent());
+        operator.clone_into(&mut status.presence.operator);
+        let mut memory = Memory {
+            known: Some(known),
+            ..Memory::default()
+        };
+        memory.yields(&status, "this");
+        memory.known.is_some()
+    }
+
+    fn tried(answer: Answer) -> Known {
+        Known::Tried(Box::new(Tried {
+            intent: intent(),
+            deed: Deed::Evict,
+            answer,
+            asked_at: Timestamp::UNIX_EPOCH,
+            answered_at: Timestamp::UNIX_EPOCH,
+        }))
+    }
+
+    #[test]
+    fn what_is_known_not_to_be_done_holds_until_another_operator_has_had_it_in_hand() {
+        assert!(stays(Known::Held(4), "this"));
+        assert!(!stays(Known::Held(4), "another"));
+        assert!(stays(tried(Answer::Gone), "this"));
+        assert!(!stays(tried(Answer::Gone), "another"));
+        assert!(stays(tried(Answer::Accepted), "another"), "it was done");
+    }
 }

@@ -13,7 +13,7 @@ use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
-use soak_api::{Phase, SOAK_TEST, SoakTest};
+use soak_api::{PendingIntent, Phase, SOAK_TEST, SoakTest};
 
 use crate::act::{Done, act, reconnect_all};
 use crate::chaos;
@@ -49,6 +49,7 @@ pub(crate) async fn reconcile(
         ctx.shows(&test);
         return afterwards(&test, ctx).await;
     }
+    ctx.yields(&test);
     if let Some(decision) = untold(&test, ctx) {
         leads(ctx)?;
         record(&test, decision, ctx).await?;
@@ -58,9 +59,9 @@ pub(crate) async fn reconcile(
     let observed = observe(&test, ctx, now).await?; // read everything once
     let decision = decide(&test, &observed, now); // pure: what next, and why
     let again = decision.again;
-    if let Effect::Hold(_) = decision.effect {
+    if let Some(intent) = not_asked_for(&decision) {
         // Before it is written: whatever the answer is, this process has not asked for it.
-        let held = decision.status.chaos.pending.clone().map(Known::Held);
+        let held = Some(Known::Held(intent.index));
         ctx.remember(&test, |memory| memory.known = held);
     }
     leads(ctx)?;
@@ -120,6 +121,15 @@ fn left(until: Timestamp, ctx: &Context) -> Duration {
 fn leads(ctx: &Context) -> Result<(), Error> {
     let may_act = ctx.leadership.may_act();
     may_act.then_some(()).ok_or(Error::NotLeading)
+}
+
+/// The intent of the decision, where nobody has asked for it so far.
+fn not_asked_for(decision: &Decision) -> Option<&PendingIntent> {
+    match &decision.effect {
+        Effect::Hold(_) => decision.status.chaos.pending.as_ref(),
+        Effect::Inject { intent, again, .. } => Some(intent).filter(|_| !again),
+        _ => None,
+    }
 }
 
 /// What is known of the pending intent and could not be written down when that was tried: it goes first, for by how things

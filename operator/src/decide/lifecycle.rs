@@ -225,9 +225,10 @@ fn soak(draft: &mut Draft<'_>) {
     };
     let over = began + signed(draft.test.spec.duration.duration());
     looked(draft);
-    if let Some(intent) = pending {
+    if pending.is_some() {
         // One thing at a time; but while it waits the way back from the last goes on.
-        if draft.now < intent.planned_at {
+        let waits = draft.decision.status.chaos.pending.is_some();
+        if waits && draft.decision.effect == Effect::None {
             recovery::recover(draft);
         }
         return;

@@ -12,9 +12,13 @@ use crate::decision::Effect;
 use crate::mutant::Mutant;
 use crate::reasons::chaos as reason;
 
+/// How long after it was asked for something may still be done, though nobody waits for the answer any more.
+const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(20);
+
 /// The intent of an earlier pass. One whose instant is yet to come waits for it. One that this process holds is done then, or
 /// given up for the guard that refuses it by now. Of another nobody wrote down the result: it is found done; or done now if
-/// its target is as it was and it is not too late; given up if it is; presumed done if the pod is gone, which proves nothing.
+/// its target is as it was and it is not too late; given up if it is, and if nothing can come of an earlier request any more;
+/// presumed done if the pod is gone, which proves nothing.
 pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
     if draft.now < intent.planned_at {
         draft.look_at(intent.planned_at);
@@ -28,11 +32,8 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
         return;
     };
     let found = Found::of(draft, &intent, &deed);
-    let latest = match deed {
-        Deed::Crash(_) => RESTARTED_WITHIN,
-        _ => LATEST,
-    };
-    let late = draft.now.duration_since(intent.planned_at) > latest;
+    let age = draft.now.duration_since(intent.planned_at);
+    let settled = intent.planned_at + settled_after(&deed);
     if matches!(found, Found::Ended)
         && Mutant::TakesAnotherPod.is_on()
         && let Some(other) = draft.observed.pods.iter().find(|pod| pod.serves())
@@ -54,14 +55,14 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
         // To crash it again might hit the container that came after: whether it did shows by itself.
         if !matches!(deed, Deed::Crash(_)) {
             match chaos::released(draft, &intent, true) {
-                Ok(effect) if !late => draft.decision.effect = effect,
+                Ok(effect) if age <= LATEST => draft.decision.effect = effect,
                 Err(refused) => why = refused,
                 Ok(_) => {}
             }
         }
-        // An earlier request may still be on its way: what is refused by now is not given up before it would be too late.
-        if !late {
-            draft.look_at(draft.now + SignedDuration::from_secs(1));
+        if draft.now <= settled {
+            let soon = draft.now + SignedDuration::from_secs(1);
+            draft.look_at(if age <= LATEST { soon } else { settled });
             return;
         }
     }
@@ -93,6 +94,14 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
         keep(draft, record);
     }
     draft.look_at(draft.now);
+}
+
+/// How long after its instant nothing can come any more of an intent that somebody may have asked for.
+fn settled_after(deed: &Deed) -> SignedDuration {
+    match deed {
+        Deed::Crash(_) => RESTARTED_WITHIN,
+        _ => LATEST + ON_ITS_WAY,
+    }
 }
 
 /// Does what was held until now, or gives it up.
@@ -195,11 +204,21 @@ impl Found {
     }
 }
 
+/// Whether somebody may have asked for the intent a moment ago, so that it may yet be done.
+fn may_come(draft: &Draft<'_>, intent: &PendingIntent, deed: &Deed) -> bool {
+    let from = draft.now.duration_since(intent.planned_at);
+    let asked = draft.held().is_none() && !from.is_negative();
+    asked && from <= settled_after(deed)
+}
+
 /// Brings what is begun to an end, because the soak ends: an event without recovery is written down as such.
 pub(super) fn close(draft: &mut Draft<'_>) {
     if let Some(intent) = draft.status().chaos.pending.take() {
         let found = match draft.deed(intent.index) {
-            Some(deed) => Found::of(draft, &intent, &deed),
+            Some(deed) => match Found::of(draft, &intent, &deed) {
+                Found::Untouched if may_come(draft, &intent, &deed) => Found::Unknown,
+                found => found,
+            },
             None => Found::Unknown,
         };
         let record = found.resolves(&intent, draft.now, reason::ENDED);

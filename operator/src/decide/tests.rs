@@ -910,6 +910,39 @@ fn a_soak_that_is_aborted_gives_up_what_it_holds() {
     assert_eq!(record.result, EventResult::Abandoned);
 }
 
+/// What is decided on an intent that an operator has left, so many seconds after its instant.
+fn found_after(seconds: i64, change: impl FnOnce(&mut World, &PendingIntent)) -> Decision {
+    let mut world = left_with_an_intent();
+    let intent = world.status().chaos.pending.clone().expect("it is there");
+    world.now = intent.planned_at + SignedDuration::from_secs(seconds);
+    change(&mut world, &intent);
+    world.reconcile_pods();
+    let observed = world.observe();
+    decide(&world.test, &observed, world.now)
+}
+
+#[test]
+fn what_somebody_may_have_asked_for_is_given_up_only_when_nothing_can_come_of_it_any_more() {
+    let untouched = |_: &mut World, _: &PendingIntent| {};
+    let late = found_after(12, untouched);
+    assert_eq!(late.effect, Effect::None, "it is too late to do it");
+    assert!(late.status.chaos.pending.is_some());
+    assert_eq!(given_up(&found_after(31, untouched)), "TooLate");
+    let gone = found_after(20, |world, intent| {
+        let (uid, now) = (intent.uid.clone(), world.now);
+        world.leaving.insert(uid, now);
+    });
+    let [one] = gone.status.chaos.recovering.as_slice() else {
+        panic!("{:?}", gone.status.chaos);
+    };
+    assert_eq!(one.event.result, EventResult::Presumed, "it came");
+    // A user does not wait for it; but then nobody can say that it will not come.
+    let aborted = found_after(12, |world, _| world.test.spec.abort = true);
+    assert_eq!(aborted.status.outcome, Some(SoakOutcome::Aborted));
+    let last = aborted.status.chaos.recent.last().expect("a record");
+    assert_eq!(last.result, EventResult::Presumed);
+}
+
 #[test]
 fn an_intent_found_when_the_soak_is_suspended_or_its_pod_protected_says_so() {
     let why = |forbid: fn(&mut World, &mut Observed)| {
@@ -920,10 +953,9 @@ fn an_intent_found_when_the_soak_is_suspended_or_its_pod_protected_says_so() {
         assert_eq!(decision.effect, Effect::None);
         let waits = decision.status.chaos.pending.is_some();
         assert!(waits, "an earlier request may be on its way");
-        let late = world.now + SignedDuration::from_secs(8);
-        let decision = decide(&world.test, &observed, late);
-        assert_eq!(decision.effect, Effect::None);
-        decision.status.chaos.recent[0].reason.clone()
+        let settled = world.now + SignedDuration::from_secs(31);
+        let decision = decide(&world.test, &observed, settled);
+        given_up(&decision).to_owned()
     };
     let suspended = why(|world, _| world.test.spec.suspend = true);
     assert_eq!(suspended, "Suspended");

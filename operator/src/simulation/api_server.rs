@@ -29,10 +29,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What becomes of a request.
 enum Fate {
     Served,
-    Refused { busy: bool },
-    Hangs { done: bool },
+    Refused {
+        busy: bool,
+    },
+    /// Until its client gives up; it may be done long after it was asked for.
+    Hangs {
+        done: bool,
+        after: Duration,
+    },
     Lost,
-    Killed { done: bool },
+    Killed {
+        done: bool,
+    },
 }
 
 pub(super) fn client(model: Arc<Model>, caller: Arc<Caller>) -> Client {
@@ -72,16 +80,15 @@ async fn serve(
     };
     let reset = || std::io::Error::other("the connection is lost");
     let said = |what: &str, done: bool| {
-        if path.is_about_what_is_hit() {
-            let now = model.clock.now();
-            model.state().promises.forgets(now);
-        }
         let done = if done { "done" } else { "not done" };
         model.tell(format!(
             "{} {} {path} {what}, {done}",
             caller.holder, parts.method
         ));
     };
+    if path.leaves_unanswered(&parts.method, &fate) {
+        model.state().promises.left_unanswered();
+    }
     match fate {
         Fate::Served => {
             let (code, answer) = serve();
@@ -97,12 +104,13 @@ async fn serve(
             };
             respond(code, &answer)
         }
-        Fate::Hangs { done } => {
+        Fate::Hangs { done, after } => {
             said("hangs", done);
+            tokio::time::sleep(after).await;
             if done {
                 serve();
             }
-            tokio::time::sleep(PATIENCE).await;
+            tokio::time::sleep(PATIENCE.saturating_sub(after)).await;
             Err(reset())
         }
         Fate::Lost => {
@@ -164,12 +172,14 @@ impl Path {
         format!("{method} {}{of}", self.resource)
     }
 
-    /// Whether it is about what events are done to, or by.
-    fn is_about_what_is_hit(&self) -> bool {
-        matches!(
-            self.resource.as_str(),
-            "pods" | "deployments" | "networkpolicies"
-        )
+    /// Whether nobody is told what becomes of an event, if this is what becomes of the request.
+    fn leaves_unanswered(&self, method: &Method, fate: &Fate) -> bool {
+        match (fate, self.resource.as_str()) {
+            (Fate::Served, _) => false,
+            (Fate::Refused { busy }, "pods") => !busy && *method != Method::GET,
+            (_, "pods") => *method != Method::GET,
+            (_, of) => matches!(of, "deployments" | "networkpolicies"),
+        }
     }
 
     fn is_status(&self) -> bool {
@@ -225,7 +235,8 @@ impl State {
         if self.dice.chance(faults.killed) {
             Fate::Killed { done }
         } else if self.dice.chance(faults.hangs) {
-            Fate::Hangs { done }
+            let after = Duration::from_millis(self.dice.between(0, 9_000));
+            Fate::Hangs { done, after }
         } else if self.dice.chance(faults.lost) {
             Fate::Lost
         } else if self.dice.chance(faults.refused) {

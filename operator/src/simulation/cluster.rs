@@ -361,11 +361,8 @@ impl State {
             && let Some(name) = victim(self)
         {
             self.history.tell(now, format!("somebody deletes {name}"));
-            if self.goes_anyway(&name) {
-                self.promises.disturbed_to_no_effect(now);
-            } else {
-                self.promises.disturbed(now);
-            }
+            let to_no_effect = self.goes_anyway(&name);
+            self.disturbed(&name, to_no_effect, now);
             self.terminate(now, &name, 1);
         }
         if self.dice.chance(faults.crashes)
@@ -373,9 +370,15 @@ impl State {
         {
             self.history
                 .tell(now, format!("the container of {name} ends"));
-            self.promises.disturbed(now);
+            self.disturbed(&name, false, now);
             self.restart(now, &name);
         }
+    }
+
+    fn disturbed(&mut self, name: &str, to_no_effect: bool, now: Timestamp) {
+        let uid = self.pods[name].pod.metadata.uid.as_deref();
+        let uid = uid.unwrap_or_default();
+        self.promises.disturbed(uid, to_no_effect, now);
     }
 
     /// Whether its Deployment is about to take the pod away, or another in its place: it is rolled out, or has too many.

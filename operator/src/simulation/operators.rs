@@ -75,7 +75,6 @@ pub(super) async fn replica(model: Arc<Model>, number: u64, seed: u64, brake: Ar
             () = caller.killed.notified() => model.state().promises.kills += 1,
             () = process => model.tell(format!("{} ends by itself", caller.holder)),
         }
-        model.state().promises.forgets(model.clock.now());
         let calm = model.state().calm;
         let away = if calm {
             dice.between(200, 2_000)

@@ -54,13 +54,24 @@ pub(super) struct Promises {
     largest: usize,
     /// When the Lease was renewed.
     renewed: Vec<Timestamp>,
-    disturbances: Vec<Timestamp>,
-    /// When pods or containers that go by themselves are taken for chaos's doing, since nobody can tell.
-    indistinct: Vec<(Timestamp, Timestamp)>,
+    disturbances: Vec<Disturbance>,
+    /// The pods that go by themselves, and when that is taken for chaos's doing, since nobody can tell.
+    indistinct: Vec<(String, Timestamp, Timestamp)>,
     /// How many containers that were told to crash, and did not, ended by themselves soon after.
     crashed_by_themselves: usize,
-    /// When what an operator knew was lost with it, or it got no answer to what it asked for.
-    forgotten: Vec<Timestamp>,
+    /// The operators that wrote down an intent, and what became of it.
+    written_by: BTreeMap<u32, (String, Option<String>)>,
+    /// The events that were asked for without an answer.
+    unanswered: BTreeSet<u32>,
+}
+
+/// Somebody else takes a pod away, or its container ends by itself.
+#[derive(Debug)]
+struct Disturbance {
+    at: Timestamp,
+    uid: String,
+    /// The pod is about to go anyway, and no more go for that.
+    to_no_effect: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -134,19 +145,22 @@ impl Promises {
         self.struck.len()
     }
 
-    pub(super) fn disturbed(&mut self, at: Timestamp) {
-        self.disturbances.push(at);
+    pub(super) fn disturbed(&mut self, uid: &str, to_no_effect: bool, at: Timestamp) {
+        let uid = uid.to_owned();
+        self.disturbances.push(Disturbance {
+            at,
+            uid,
+            to_no_effect,
+        });
     }
 
-    /// A pod is deleted by somebody that is about to go anyway, and no more go for that.
-    pub(super) fn disturbed_to_no_effect(&mut self, at: Timestamp) {
-        self.disturbed(at);
-        self.indistinct.push((at, at));
-    }
-
-    /// An operator ends, is stopped, or is not told what came of what it asked for.
-    pub(super) fn forgets(&mut self, at: Timestamp) {
-        self.forgotten.push(at);
+    /// An operator is not told what came of what it asked for.
+    pub(super) fn left_unanswered(&mut self) {
+        let pending = self
+            .before
+            .as_ref()
+            .and_then(|before| before.pending.as_ref());
+        self.unanswered.extend(pending.map(|pending| pending.index));
     }
 
     pub(super) fn led(&mut self, holder: Option<&str>, at: Timestamp) {
@@ -161,8 +175,12 @@ impl Promises {
         let test = strike.test.as_deref();
         let status = test.and_then(|test| test.status.as_ref());
         let pending = status.and_then(|status| status.chaos.pending.as_ref());
-        if test.is_none() && self.intended.values().any(|known| known == uid) {
-            // The SoakTest was deleted between the intent and the deed.
+        let ended = status.is_none_or(|status| status.outcome.is_some());
+        let mut intended = self.intended.iter().rev();
+        if let Some((event, _)) = intended.find(|(_, known)| known == uid).filter(|_| ended) {
+            // The SoakTest was deleted, or ended at its user's word, between the intent and the deed.
+            let event = *event;
+            self.struck.insert(blow.on(uid, event), event);
             return;
         }
         let meant = |pending: &&PendingIntent| match blow {
@@ -230,7 +248,7 @@ impl Promises {
         let known = self
             .disturbances
             .last()
-            .is_none_or(|last| at.duration_since(*last) > WATCHED_WITHIN);
+            .is_none_or(|last| at.duration_since(last.at) > WATCHED_WITHIN);
         let left = match blow {
             Blow::Component {
                 replicas: Some(replicas),
@@ -295,6 +313,20 @@ impl Promises {
         }
     }
 
+    /// Notes who writes down an intent, and who what became of it.
+    fn handed_over(&mut self, before: Option<&Before>, now: &Before, operator: &str) {
+        let index = |before: &Before| before.pending.as_ref().map(|pending| pending.index);
+        let (was, is) = (before.and_then(index), index(now));
+        if let Some(index) = is {
+            let wrote = || (operator.to_owned(), None);
+            self.written_by.entry(index).or_insert_with(wrote);
+        }
+        let resolved = was.filter(|_| was != is);
+        if let Some((_, by)) = resolved.and_then(|index| self.written_by.get_mut(&index)) {
+            *by = Some(operator.to_owned());
+        }
+    }
+
     /// A status is written; the answer is what is worth telling of it.
     pub(super) fn recorded(
         &mut self,
@@ -323,6 +355,7 @@ impl Promises {
             pending: status.chaos.pending.clone(),
         };
         let before = self.before.replace(now.clone());
+        self.handed_over(before.as_ref(), &now, &status.presence.operator);
         let judges = status.phase == Phase::Judging
             && before
                 .as_ref()
@@ -405,10 +438,6 @@ impl Promises {
     }
 }
 
-fn minute_after(at: Timestamp) -> (Timestamp, Timestamp) {
-    (at, at + SignedDuration::from_mins(1))
-}
-
 fn is_within(at: Timestamp, (from, to): (Timestamp, Timestamp)) -> bool {
     from <= at && at <= to
 }
@@ -420,21 +449,17 @@ pub(super) fn overlap(a: (Timestamp, Timestamp), b: (Timestamp, Timestamp)) -> f
 }
 
 impl Promises {
-    /// Whether something else happened to the workload in the minute after.
-    fn disturbed_after(&self, at: Timestamp) -> bool {
+    /// Whether something else happened to the pod in the minute after.
+    fn disturbed_after(&self, uid: &str, at: Timestamp) -> bool {
+        let minute = (at, at + SignedDuration::from_mins(1));
         let mut disturbances = self.disturbances.iter();
-        disturbances.any(|disturbance| is_within(*disturbance, minute_after(at)))
+        disturbances.any(|one| one.uid == uid && is_within(one.at, minute))
     }
 
-    /// Whether nobody may know any more what became of an intent.
-    fn may_be_forgotten(&self, event: &EventRecord) -> bool {
-        let asked = event.planned_at;
-        let around = (
-            asked - SignedDuration::from_secs(5),
-            asked + SignedDuration::from_secs(90),
-        );
-        let mut forgotten = self.forgotten.iter();
-        forgotten.any(|at| is_within(*at, around))
+    /// Whether nobody can know any more what became of an intent: another operator found it, or there was no answer.
+    fn is_forgotten(&self, event: u32) -> bool {
+        let alone = |(wrote, resolved): &(String, Option<String>)| resolved.as_ref() == Some(wrote);
+        self.unanswered.contains(&event) || !self.written_by.get(&event).is_some_and(alone)
     }
 
     pub(super) fn events_are_resolved(&mut self, status: &SoakTestStatus, journal: &Journal) {
@@ -486,19 +511,23 @@ impl Promises {
             );
             // A container that ends by itself, after it was told to and did not, looks just like one that did.
             let by_itself = matches!(blow, Blow::Container(_))
-                && self.disturbed_after(event.injected_at.unwrap_or(event.planned_at));
+                && self.disturbed_after(&event.uid, event.injected_at.unwrap_or(event.planned_at));
             let proven = hit == Some(blow.on(&event.uid, *index)) || by_itself;
             let injected = event.result == EventResult::Injected;
             let presumed = event.result == EventResult::Presumed;
             let told = event.injected_at.unwrap_or(event.planned_at);
+            let by_all_appearance = (
+                event.uid.clone(),
+                told - SignedDuration::from_secs(2),
+                told + SignedDuration::from_mins(1),
+            );
             if injected && by_itself && hit.is_none() {
-                self.indistinct.push(minute_after(told));
+                self.indistinct.push(by_all_appearance);
                 self.crashed_by_themselves += 1;
-            }
-            if presumed && !self.may_be_forgotten(event) {
+            } else if presumed && !self.is_forgotten(*index) {
                 self.breaks("only what nobody can know is presumed", how);
             } else if presumed && hit.is_none() {
-                self.indistinct.push(minute_after(told));
+                self.indistinct.push(by_all_appearance);
             } else if injected && !proven {
                 self.breaks("Injected is proven", how);
             } else if hit.is_some()
@@ -551,14 +580,18 @@ impl Promises {
             let how = format!("{struck} of {}", status.chaos.planned);
             self.breaks("no pass without chaos", how);
         }
-        let ours_by_all_appearance = |at: Timestamp| {
+        let ours_by_all_appearance = |one: &Disturbance| {
             let mut indistinct = self.indistinct.iter();
-            indistinct.any(|stretch| is_within(at, *stretch))
+            one.to_no_effect
+                || indistinct
+                    .any(|(uid, from, to)| *uid == one.uid && is_within(one.at, (*from, *to)))
         };
-        let disturbed = |at: &&Timestamp| **at > from && **at < to && !ours_by_all_appearance(**at);
-        if let Some(at) = self.disturbances.iter().find(disturbed).copied() {
+        let disturbed =
+            |one: &&Disturbance| one.at > from && one.at < to && !ours_by_all_appearance(one);
+        if let Some(one) = self.disturbances.iter().find(disturbed) {
             let promise = "no pass where pods went that chaos did not take";
-            self.breaks(promise, format!("at {at}"));
+            let how = format!("{} at {}", one.uid, one.at);
+            self.breaks(promise, how);
         }
         if !drained {
             self.breaks("no pass without a drain", "nobody was told");

@@ -350,12 +350,10 @@ async fn stops(model: Arc<Model>, brakes: [Arc<Brake>; 2], mut dice: Dice) {
             model.tell(format!("operator {number} is stopped for {pause} ms"));
             brake.set(true);
         }
-        model.state().promises.forgets(model.clock.now());
         tokio::time::sleep(Duration::from_millis(pause)).await;
         for (brake, _) in stopped {
             brake.set(false);
         }
-        model.state().promises.forgets(model.clock.now());
     }
 }
 
