@@ -118,11 +118,11 @@ async fn inject(
                 let grace = Some(*grace_period_seconds);
                 let params = only(&intent, version, grace);
                 let deleted = pods.delete(&intent.pod, &params);
-                told(within(deleted).await, test, &pods, &intent, again).await
+                told(within(deleted).await, test, &pods, &intent).await
             }
             Deed::Evict => {
                 let evicted = evict(&pods, &intent, only(&intent, version, None));
-                told(within(evicted).await, test, &pods, &intent, again).await
+                told(within(evicted).await, test, &pods, &intent).await
             }
             Deed::Crash(endpoint) => crash(test, &pods, &intent, endpoint, ctx).await,
             Deed::CutOff { .. } => changed_by(Box::pin(cut_off(test, &intent, ctx))).await,
@@ -143,6 +143,10 @@ async fn inject(
                 version = fresh;
             }
         }
+    }
+    if again && answer != Answer::Accepted {
+        // What is refused now may have been accepted before, and be on its way.
+        answer = Answer::Unknown;
     }
     ctx.metrics.chaos(&intent.kind, &answer);
     let tried = Tried {
@@ -213,14 +217,11 @@ async fn told<T>(
     test: &SoakTest,
     pods: &Api<Pod>,
     intent: &PendingIntent,
-    again: bool,
 ) -> Came {
     let answer = match answer {
         Some(Ok(_)) => Answer::Accepted,
-        // Gone, perhaps by the earlier try: the next pass finds it gone and presumes that.
-        Some(Err(kube::Error::Api(status))) if again && status.code == 404 => Answer::Unknown,
         Some(Err(kube::Error::Api(status))) if status.code == 409 => {
-            return changed(test, pods, intent, again).await;
+            return changed(test, pods, intent).await;
         }
         Some(Err(error)) => match refused(&error) {
             Some(answer) => answer,
@@ -265,7 +266,8 @@ async fn changed_by(change: impl Future<Output = Result<(), Refusal>>) -> Came {
             return Came::ToNothing { fresh };
         }
         Ok(Err(Refusal::Failed(error))) => refused(&error).unwrap_or_else(|| unknown(&error)),
-        Ok(Err(Refusal::NotNow)) | Err(_) => Answer::Unknown,
+        Ok(Err(Refusal::NotNow)) => return Came::ToNothing { fresh: None },
+        Err(_) => Answer::Unknown,
     };
     Came::To(answer)
 }
@@ -406,7 +408,7 @@ fn is_meant(test: &SoakTest, pod: &Pod, intent: &PendingIntent) -> bool {
 }
 
 /// What has become of a pod that is not as it was when it was looked at.
-async fn changed(test: &SoakTest, pods: &Api<Pod>, intent: &PendingIntent, again: bool) -> Came {
+async fn changed(test: &SoakTest, pods: &Api<Pod>, intent: &PendingIntent) -> Came {
     let Some(Ok(found)) = within(pods.get_opt(&intent.pod)).await else {
         return Came::ToNothing { fresh: None };
     };
@@ -420,7 +422,6 @@ async fn changed(test: &SoakTest, pods: &Api<Pod>, intent: &PendingIntent, again
             let why = "the pod is not what it was when it was chosen";
             Came::To(Answer::Refused(why.to_owned()))
         }
-        _ if again => Came::To(Answer::Unknown),
         _ => Came::To(Answer::Gone),
     }
 }

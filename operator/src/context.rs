@@ -49,6 +49,8 @@ pub(crate) struct Context {
 pub(crate) struct Memory {
     /// The SoakTest as last written, until the watch has caught up.
     pub(crate) written: Option<Arc<SoakTest>>,
+    /// Whether a later write came to an error, which may have been done.
+    pub(crate) unsure: bool,
     pub(crate) journal: Option<Arc<Journal>>,
     /// Whether the workload was there as planned when that was last looked at, or why not; `None` before that.
     pub(crate) deployed: Option<Result<(), String>>,

@@ -80,13 +80,16 @@ pub(crate) async fn record(
             }),
         }
     }
-    let test = if test.status.as_ref() == Some(&status) {
+    // What is not changed needs no write, unless one came to an error and may be there all the same.
+    let sure = !ctx.remembered(test).unsure;
+    let test = if sure && test.status.as_ref() == Some(&status) {
         test.clone()
     } else {
         let patch = json!({
             "metadata": {"resourceVersion": test.resource_version()},
             "status": with_nulls(test, &status),
         });
+        ctx.remember(test, |memory| memory.unsure = true);
         let mut written = ctx
             .api::<SoakTest>(test)
             .patch_status(
@@ -101,6 +104,7 @@ pub(crate) async fn record(
         let written = Arc::new(written);
         ctx.remember(test, |memory| {
             memory.written = Some(written.clone());
+            memory.unsure = false;
             // The verdict is on what is written, and not on what this process remembers.
             let judges = written
                 .status

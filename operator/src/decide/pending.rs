@@ -15,6 +15,10 @@ use crate::reasons::chaos as reason;
 /// How long after it was asked for something may still be done, though nobody waits for the answer any more.
 const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(20);
 
+/// How soon what was not done is tried again, and how often it is looked at once it is too late for that.
+const SOON: SignedDuration = SignedDuration::from_secs(1);
+const PACE: SignedDuration = SignedDuration::from_secs(5);
+
 /// The intent of an earlier pass. One whose instant is yet to come waits for it. One that this process holds is done then, or
 /// given up for the guard that refuses it by now. Of another nobody wrote down the result: it is found done; or done now if
 /// its target is as it was and it is not too late; given up if it is, and if nothing can come of an earlier request any more;
@@ -61,10 +65,15 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
             }
         }
         if draft.now <= settled {
-            let soon = draft.now + SignedDuration::from_secs(1);
-            draft.look_at(if age <= LATEST { soon } else { settled });
+            draft.look_at(draft.now + if age <= LATEST { SOON } else { PACE });
             return;
         }
+    }
+    // No policy minds what its pod has become.
+    let may_come = matches!(deed, Deed::CutOff { .. }) && draft.now <= settled;
+    if matches!(found, Found::Taken) && may_come {
+        draft.look_at(draft.now + PACE);
+        return;
     }
     if matches!(found, Found::Unknown) {
         draft.look_at(draft.now + SignedDuration::from_secs(1));
