@@ -17,6 +17,8 @@ pub(crate) enum Mutant {
     CallsPendingDone,
     /// Does not keep what came of an intent where that cannot be written down.
     ForgetsTheAnswer,
+    /// Gives up what it asked for as soon as it is too late to ask again.
+    GivesUpTooSoon,
     /// Carries out an intent on another pod where its own is gone.
     TakesAnotherPod,
     /// Drops an intent that comes too late without a word.
@@ -71,13 +73,14 @@ impl Mutant {
     }
 
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::DropsTheUid,
         Self::TakesOverDeletions,
         Self::ForgetsTheIntent,
         Self::BelievesTheCrash,
         Self::CallsPendingDone,
         Self::ForgetsTheAnswer,
+        Self::GivesUpTooSoon,
         Self::TakesAnotherPod,
         Self::DropsTheIntent,
         Self::IgnoresTheLease,

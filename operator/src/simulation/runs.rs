@@ -494,6 +494,7 @@ fn run_against(mutant: Mutant, seed: u64) -> Run {
     match mutant {
         Mutant::TakesOverDeletions => (faults.deletions, faults.lags) = (100, 500),
         Mutant::IgnoresTheLease => faults.stopped = 60,
+        Mutant::GivesUpTooSoon => faults.hangs = 60,
         _ => {}
     }
     run_with(seed, faults, &mut dice)
