@@ -161,8 +161,8 @@ impl Soak {
         deployment
     }
 
-    /// The entries of its journal, from the first batch to the one that the status names last; panics where a chunk or a
-    /// batch is not there.
+    /// The entries of its journal, from the first batch to the one that the status names last, and those that the status
+    /// itself has; panics where a chunk or a batch is not there.
     pub async fn journal(&self, status: &SoakTestStatus) -> Vec<String> {
         let maps: Api<ConfigMap> = self.api();
         let mut lines = Vec::new();
