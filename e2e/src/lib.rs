@@ -30,7 +30,7 @@ pub use dashboard::Panel;
 pub use journal::JournalEvent;
 pub use namespace::Namespace;
 pub use node::{Nodes, node_of};
-pub use operator::Operator;
+pub use operator::{Operator, is_ready};
 pub use plugin::{Ended, Plugin};
 pub use pod_log::{PodLog, PodRecord};
 pub use prometheus::{Series, query};

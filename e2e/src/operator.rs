@@ -155,7 +155,8 @@ pub(crate) fn restarts(pod: &Pod) -> i32 {
     statuses.map(|container| container.restart_count).sum()
 }
 
-fn is_ready(pod: &Pod) -> bool {
+/// Whether the pod says that it is ready.
+pub fn is_ready(pod: &Pod) -> bool {
     let mut conditions = pod
         .status
         .iter()

@@ -24,7 +24,8 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use soak_api::{COMPONENT, Phase, SOAK_TEST, SoakTest};
 use soak_e2e::{
-    JournalEvent, Namespace, Operator, Probe, client, quantile, say, small, span, wait_until,
+    JournalEvent, Namespace, Operator, Probe, client, is_ready, quantile, say, small, span,
+    wait_until,
 };
 
 const SOAKS: u32 = 1_000;
@@ -91,15 +92,6 @@ fn ready() -> Value {
             "restartCount": 0, "state": {"running": {"startedAt": now}},
         }],
     }})
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod
-        .status
-        .iter()
-        .flat_map(|status| status.conditions.iter().flatten());
-    let mut conditions = conditions.filter(|condition| condition.type_ == "Ready");
-    conditions.any(|condition| condition.status == "True")
 }
 
 /// Makes all pods of the namespace ready, those that come later, too.

@@ -37,7 +37,7 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
     };
     let found = Found::of(draft, &intent, &deed);
     let age = draft.now.duration_since(intent.planned_at);
-    let settled = intent.planned_at + settled_after(&deed);
+    let may_come = may_come(draft, &intent, &deed);
     if matches!(found, Found::Ended)
         && Mutant::TakesAnotherPod.is_on()
         && let Some(other) = draft.observed.pods.iter().find(|pod| pod.serves())
@@ -64,19 +64,18 @@ pub(super) fn settle_intent(draft: &mut Draft<'_>, intent: PendingIntent) {
                 Ok(_) => {}
             }
         }
-        if draft.now <= settled {
+        if may_come {
             draft.look_at(draft.now + if age <= LATEST { SOON } else { PACE });
             return;
         }
     }
     // No policy minds what its pod has become.
-    let may_come = matches!(deed, Deed::CutOff { .. }) && draft.now <= settled;
-    if matches!(found, Found::Taken) && may_come {
+    if matches!((&found, &deed), (Found::Taken, Deed::CutOff { .. })) && may_come {
         draft.look_at(draft.now + PACE);
         return;
     }
     if matches!(found, Found::Unknown) {
-        draft.look_at(draft.now + SignedDuration::from_secs(1));
+        draft.look_at(draft.now + SOON);
         return;
     }
     draft.status().chaos.pending = None;
@@ -132,7 +131,7 @@ fn release(draft: &mut Draft<'_>, intent: &PendingIntent) {
             keep(draft, record);
         }
     }
-    draft.look_at(draft.now + SignedDuration::from_secs(1));
+    draft.look_at(draft.now + SOON);
 }
 
 /// What has become of the target of an intent whose result nobody wrote down.

@@ -509,13 +509,13 @@ impl Promises {
                 "event {index} is {:?} ({}), really hit: {hit:?}",
                 event.result, event.reason
             );
+            let told = event.injected_at.unwrap_or(event.planned_at);
             // A container that ends by itself, after it was told to and did not, looks just like one that did.
-            let by_itself = matches!(blow, Blow::Container(_))
-                && self.disturbed_after(&event.uid, event.injected_at.unwrap_or(event.planned_at));
+            let by_itself =
+                matches!(blow, Blow::Container(_)) && self.disturbed_after(&event.uid, told);
             let proven = hit == Some(blow.on(&event.uid, *index)) || by_itself;
             let injected = event.result == EventResult::Injected;
             let presumed = event.result == EventResult::Presumed;
-            let told = event.injected_at.unwrap_or(event.planned_at);
             let by_all_appearance = (
                 event.uid.clone(),
                 told - SignedDuration::from_secs(2),
