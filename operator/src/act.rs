@@ -14,7 +14,7 @@ use soak_api::{CrashEndpoint, PendingIntent, SoakTest};
 use crate::chaos::{self, Deed};
 use crate::context::{Context, Error, Known};
 use crate::decision::{Answer, Effect, Tried, Undoing};
-use crate::effects::{self, Refusal, remove_owned};
+use crate::effects::{self, Refusal, remove_owned, within};
 use crate::mutant::Mutant;
 use crate::record::Persisted;
 use crate::workload;
@@ -83,9 +83,6 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
 
 /// How long nobody needs to apply the workload anew.
 const APPLIED_FOR: SignedDuration = SignedDuration::from_secs(4);
-
-/// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often a deletion is tried anew because the pod has changed since it was looked at.
 const TRIES: u32 = 3;
@@ -196,11 +193,6 @@ async fn evict(pods: &Api<Pod>, intent: &PendingIntent, only: DeleteParams) -> k
     answer.map(|_| ())
 }
 
-/// An answer of the API server, or none in time.
-async fn within<T>(asked: impl Future<Output = kube::Result<T>>) -> Option<kube::Result<T>> {
-    tokio::time::timeout(PATIENCE, asked).await.ok()
-}
-
 /// What one try came to.
 enum Came {
     To(Answer),
@@ -218,22 +210,33 @@ async fn told<T>(
     pods: &Api<Pod>,
     intent: &PendingIntent,
 ) -> Came {
-    let answer = match answer {
-        Some(Ok(_)) => Answer::Accepted,
-        Some(Err(kube::Error::Api(status))) if status.code == 409 => {
-            return changed(test, pods, intent).await;
-        }
-        Some(Err(error)) => match refused(&error) {
-            Some(answer) => answer,
-            None if is_busy(&error) => return Came::ToNothing { fresh: None },
-            None => unknown(&error),
-        },
-        None => Answer::Unknown,
-    };
-    Came::To(answer)
+    match answer {
+        Some(Ok(_)) => Came::To(Answer::Accepted),
+        Some(Err(error)) if has_code(&error, 409) => changed(test, pods, intent).await,
+        Some(Err(error)) => failed(&error),
+        None => Came::To(Answer::Unknown),
+    }
 }
 
-/// What an error other than a conflict says of what was asked for, where it is the last word.
+/// What an error other than a conflict says of what was asked for.
+fn failed(error: &kube::Error) -> Came {
+    match refused(error) {
+        Some(answer) => Came::To(answer),
+        // The API server had too much to do to begin with it.
+        None if has_code(error, 429) => Came::ToNothing { fresh: None },
+        None => {
+            tracing::warn!(%error, "nobody knows whether the event was done");
+            Came::To(Answer::Unknown)
+        }
+    }
+}
+
+/// What an error of what comes before says.
+fn not_ready(error: &kube::Error) -> Came {
+    refused(error).map_or(Came::ToNothing { fresh: None }, Came::To)
+}
+
+/// What an error says that is the last word.
 fn refused(error: &kube::Error) -> Option<Answer> {
     match error {
         kube::Error::Api(status) if status.code == 404 => Some(Answer::Gone),
@@ -244,32 +247,26 @@ fn refused(error: &kube::Error) -> Option<Answer> {
     }
 }
 
-/// Whether the API server had too much to do to begin with it.
-fn is_busy(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 429)
-}
-
-fn unknown(error: &kube::Error) -> Answer {
-    tracing::warn!(%error, "nobody knows whether the event was done");
-    Answer::Unknown
+fn has_code(error: &kube::Error, code: u16) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == code)
 }
 
 /// What came of changing an object, and whether another try may be made because somebody else changed it meanwhile: each
 /// looks at it anew, so that the version is not asked for.
 async fn changed_by(change: impl Future<Output = Result<(), Refusal>>) -> Came {
-    let answer = match tokio::time::timeout(2 * PATIENCE, change).await {
-        Ok(Ok(())) => Answer::Accepted,
-        Ok(Err(Refusal::Gone)) => Answer::Gone,
-        Ok(Err(Refusal::Because(why))) => Answer::Refused(why),
-        Ok(Err(Refusal::Failed(kube::Error::Api(status)))) if status.code == 409 => {
+    match change.await {
+        Ok(()) => Came::To(Answer::Accepted),
+        Err(Refusal::Gone) => Came::To(Answer::Gone),
+        Err(Refusal::Because(why)) => Came::To(Answer::Refused(why)),
+        Err(Refusal::NotNow) => Came::ToNothing { fresh: None },
+        Err(Refusal::NotReady(error) | Refusal::Failed(error)) if has_code(&error, 409) => {
             let fresh = Some(String::new());
-            return Came::ToNothing { fresh };
+            Came::ToNothing { fresh }
         }
-        Ok(Err(Refusal::Failed(error))) => refused(&error).unwrap_or_else(|| unknown(&error)),
-        Ok(Err(Refusal::NotNow)) => return Came::ToNothing { fresh: None },
-        Err(_) => Answer::Unknown,
-    };
-    Came::To(answer)
+        Err(Refusal::NotReady(error)) => not_ready(&error),
+        Err(Refusal::Failed(error)) => failed(&error),
+        Err(Refusal::Unanswered) => Came::To(Answer::Unknown),
+    }
 }
 
 /// A pod is marked first and looked at last. What was there when it was marked ahead is known for sure, so that what may have
@@ -381,9 +378,7 @@ async fn crash(
     let pod = match within(pods.get_opt(&intent.pod)).await {
         Some(Ok(Some(pod))) => pod,
         Some(Ok(None)) => return Came::To(Answer::Gone),
-        Some(Err(error)) => {
-            return refused(&error).map_or(Came::ToNothing { fresh: None }, Came::To);
-        }
+        Some(Err(error)) => return not_ready(&error),
         None => return Came::ToNothing { fresh: None },
     };
     let address = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
@@ -458,9 +453,9 @@ async fn deploy(test: &SoakTest, ctx: &Context) -> Result<Option<String>, Error>
 }
 
 async fn drain(test: &SoakTest, ctx: &Context) -> Done {
-    match tokio::time::timeout(PATIENCE, ctx.outside.drain(test)).await {
-        Ok(Ok(())) => Done::Drained,
-        Ok(Err(error)) => {
+    match within(ctx.outside.drain(test)).await {
+        Some(Ok(())) => Done::Drained,
+        Some(Err(error)) => {
             tracing::warn!(
                 soaktest = test.name_any(),
                 error,
@@ -468,7 +463,7 @@ async fn drain(test: &SoakTest, ctx: &Context) -> Done {
             );
             Done::Nothing
         }
-        Err(_) => {
+        None => {
             tracing::warn!(
                 soaktest = test.name_any(),
                 "the workload did not answer when told to drain"

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -29,15 +30,42 @@ pub(crate) enum Refusal {
     Gone,
     /// It must not be done.
     Because(String),
-    /// It is too late, or this operator does not lead any more.
+    /// It is too late, or this operator does not lead any more: nothing was asked for.
     NotNow,
-    /// The API server did not do it.
+    /// What comes before it went wrong, so that it was not asked for.
+    NotReady(kube::Error),
+    /// It was asked for, and this is the answer.
     Failed(kube::Error),
+    /// It was asked for, and there was no answer.
+    Unanswered,
 }
 
-impl From<kube::Error> for Refusal {
-    fn from(error: kube::Error) -> Self {
-        Self::Failed(error)
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An answer of the API server, or none in time.
+pub(crate) async fn within<T>(asked: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(PATIENCE, asked).await.ok()
+}
+
+/// What comes before an event and does nothing by itself.
+async fn before<T>(asked: impl Future<Output = kube::Result<T>>) -> Result<T, Refusal> {
+    match within(asked).await {
+        Some(answer) => answer.map_err(Refusal::NotReady),
+        None => Err(Refusal::NotNow),
+    }
+}
+
+/// What an event does, if that is in time.
+async fn done<T>(
+    intent: &PendingIntent,
+    ctx: &Context,
+    asked: impl Future<Output = kube::Result<T>>,
+) -> Result<T, Refusal> {
+    still(intent, ctx)?;
+    match within(asked).await {
+        Some(answer) => answer.map_err(Refusal::Failed),
+        None => Err(Refusal::Unanswered),
     }
 }
 
@@ -72,7 +100,7 @@ pub(crate) async fn scale(
     ctx: &Context,
 ) -> Result<(), Refusal> {
     let autoscalers: Api<HorizontalPodAutoscaler> = ctx.api(test);
-    let all = autoscalers.list(&at_once()).await?;
+    let all = before(autoscalers.list(&at_once())).await?;
     let targets = |one: &&HorizontalPodAutoscaler| {
         let target = one.spec.as_ref().map(|spec| &spec.scale_target_ref);
         target.is_some_and(|target| target.kind == "Deployment" && target.name == intent.pod)
@@ -102,7 +130,7 @@ async fn change(
     spec: serde_json::Value,
     ctx: &Context,
 ) -> Result<(), Refusal> {
-    let found = deployment(test, &intent.component, ctx).await?;
+    let found = before(deployment(test, &intent.component, ctx)).await?;
     let found = found.filter(|found| found.uid().as_ref() == Some(&intent.uid));
     let found = found.ok_or(Refusal::Gone)?;
     if Owner::of(&found).event == Some(intent.index) {
@@ -117,12 +145,9 @@ async fn change(
         "spec": spec,
     });
     let deployments: Api<Deployment> = ctx.api(test);
-    let params = PatchParams::default();
-    still(intent, ctx)?;
-    deployments
-        .patch(&intent.pod, &params, &Patch::Merge(&patch))
-        .await?;
-    Ok(())
+    let (params, patch) = (PatchParams::default(), Patch::Merge(&patch));
+    let changed = deployments.patch(&intent.pod, &params, &patch);
+    done(intent, ctx, changed).await.map(|_| ())
 }
 
 /// Gives the component's Deployment the pods that are planned. One that is gone has none to take back.
@@ -170,7 +195,8 @@ pub(crate) async fn to_cut(
     ctx: &Context,
 ) -> Result<Pod, Refusal> {
     let (pods, policies): (Api<Pod>, Api<NetworkPolicy>) = (ctx.api(test), ctx.api(test));
-    let (pod, policies) = tokio::try_join!(pods.get_opt(&intent.pod), policies.list(listed))?;
+    let read = async { tokio::try_join!(pods.get_opt(&intent.pod), policies.list(listed)) };
+    let (pod, policies) = before(read).await?;
     let pod = pod.filter(meant).ok_or(Refusal::Gone)?;
     let name = policy_name(test, intent.index);
     let ours = |policy: &NetworkPolicy| policy.name_any() == name && belongs_to(policy, test);
@@ -200,10 +226,11 @@ pub(crate) async fn mark(
             "labels": {EVENT: mark_of(test, intent.index)},
         },
     });
+    let (params, label) = (PatchParams::default(), Patch::Merge(&label));
     still(intent, ctx)?;
-    pods.patch(&intent.pod, &PatchParams::default(), &Patch::Merge(&label))
-        .await?;
-    Ok(())
+    before(pods.patch(&intent.pod, &params, &label))
+        .await
+        .map(|_| ())
 }
 
 pub(crate) fn is_marked(test: &SoakTest, intent: &PendingIntent, pod: &Pod) -> bool {
@@ -219,18 +246,21 @@ pub(crate) async fn cut(
     let policies: Api<NetworkPolicy> = ctx.api(test);
     let scrapes = ctx.prometheus_url(test).and_then(|url| namespace_of(&url));
     let policy = policy(test, intent.index, scrapes);
-    still(intent, ctx)?;
-    match policies.create(&PostParams::default(), &policy).await {
-        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
+    let params = PostParams::default();
+    match done(intent, ctx, policies.create(&params, &policy)).await {
+        Err(Refusal::Failed(kube::Error::Api(status))) if status.reason == "AlreadyExists" => {
             let name = policy.name_any();
-            let there = policies.get_opt(&name).await?;
+            // Whose it is tells whether an earlier request has done it.
+            let Some(Ok(there)) = within(policies.get_opt(&name)).await else {
+                return Err(Refusal::Unanswered);
+            };
             if there.is_some_and(|there| belongs_to(&there, test)) {
                 return Ok(());
             }
             let why = format!("there is a NetworkPolicy {name} that is not the soak's");
             Err(Refusal::Because(why))
         }
-        other => other.map(|_| ()).map_err(Refusal::Failed),
+        other => other.map(|_| ()),
     }
 }
 

@@ -174,12 +174,13 @@ impl Path {
 
     /// Whether nobody is told what becomes of an event, if this is what becomes of the request.
     fn leaves_unanswered(&self, method: &Method, fate: &Fate) -> bool {
-        match (fate, self.resource.as_str()) {
-            (Fate::Served, _) => false,
-            (Fate::Refused { busy }, "pods") => !busy && *method != Method::GET,
-            (_, "pods") => *method != Method::GET,
-            (_, of) => matches!(of, "deployments" | "networkpolicies"),
-        }
+        let told = matches!(fate, Fate::Served | Fate::Refused { busy: true });
+        let does = match self.resource.as_str() {
+            // A label does nothing by itself.
+            "pods" => *method != Method::PATCH,
+            of => matches!(of, "deployments" | "networkpolicies"),
+        };
+        !told && does && *method != Method::GET
     }
 
     fn is_status(&self) -> bool {
