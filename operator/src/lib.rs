@@ -4,6 +4,7 @@
 //! Prometheus, and what can be told of a soak before it begins.
 
 mod act;
+mod aside;
 mod chaos;
 mod clock;
 mod config;

@@ -12,6 +12,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use soak_api::{EVIDENCE_KEY, Evidence, JournalStatus, Phase, SOAK_TEST, SoakTest, SoakTestStatus};
 
+use crate::aside::aside;
 use crate::context::{Context, Error, belongs_to};
 use crate::decision::{Announcement, Decision, Effect};
 use crate::journal::{self, Journal, JournalError};
@@ -242,8 +243,7 @@ async fn patched(
 /// Writes what reports are made of; the answer is the name of the ConfigMap that has it. It is worth a few tries and no
 /// more: the outcome does not wait for it.
 async fn kept(test: &SoakTest, evidence: Evidence, ctx: &Context) -> Result<String, String> {
-    let encoded = tokio::task::spawn_blocking(move || evidence.encode(EVIDENCE_BYTES));
-    let encoded = encoded.await.map_err(|error| error.to_string())?;
+    let encoded = aside(move || evidence.encode(EVIDENCE_BYTES)).await?;
     let bytes = encoded.map_err(|error| error.to_string())?;
     let map = ConfigMap {
         binary_data: Some([(EVIDENCE_KEY.to_owned(), ByteString(bytes))].into()),

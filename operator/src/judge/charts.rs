@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::aside::aside;
 use minmaxlttb::{Binning, Point, lttb};
 use soak_api::verdict::{IncarnationSeries, Measured, Run, Sample, Source};
 use soak_api::{Chart, CriterionKind, Line, Signal};
-
-use super::aside::aside;
 
 /// How many points all charts of a soak have together.
 const POINTS: usize = 40_000;

@@ -3,8 +3,8 @@
 use soak_api::verdict::{self, Amount, Footprint, FootprintRow, Interval, Measured, Source};
 use soak_api::{Signal, SoakTest};
 
-use super::aside::aside;
 use super::signals::Signals;
+use crate::aside::aside;
 
 /// So many components are told of, as many as the status holds.
 const MOST: usize = 16;

@@ -10,9 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use soak_api::verdict::{self, Judgement, LOOKS, Outcome};
 use soak_api::{Estimate, FailedFast, SoakTest, SoakTestStatus, Unmeasured};
 
-use super::aside::aside;
 use super::series::Observation;
 use super::signals::Signals;
+use crate::aside::aside;
 use crate::context::Context;
 use crate::journal::Journal;
 use crate::observed::{Look, Looking};

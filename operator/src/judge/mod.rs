@@ -1,6 +1,5 @@
 //! Judging: what Prometheus and the journal say, brought into the form that the verdict takes.
 
-mod aside;
 mod bounded;
 mod charts;
 mod evidence;
@@ -19,13 +18,13 @@ use jiff::{SignedDuration, Timestamp};
 use soak_api::verdict::{self, Judgement, Outcome, SeriesGrowth};
 use soak_api::{CriterionResult, FailedFast, GrowthRow, SoakTest};
 
-use self::aside::aside;
 use self::charts::Charts;
 pub(crate) use self::evidence::PROVEN;
 pub(crate) use self::look::look;
 use self::series::Observation;
 use self::signals::Signals;
 pub(crate) use self::signals::no_counter;
+use crate::aside::aside;
 use crate::context::Context;
 use crate::decide::heartbeat;
 use crate::health::health;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -168,12 +169,18 @@ fn run_with(seed: u64, faults: Faults, dice: &mut Dice) -> Run {
 }
 
 fn run_of(test: &serde_json::Value, seed: u64, faults: Faults, dice: &mut Dice) -> Run {
+    let threads = Arc::new(AtomicUsize::new(0));
+    let counted = threads.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
+        .on_thread_start(move || _ = counted.fetch_add(1, Ordering::Relaxed))
         .build()
         .expect("a runtime");
-    runtime.block_on(soak(test, seed, faults, dice))
+    let run = runtime.block_on(soak(test, seed, faults, dice));
+    let others = threads.load(Ordering::Relaxed);
+    assert_eq!(others, 0, "a run that shares its work is not repeated");
+    run
 }
 
 async fn soak(script: &serde_json::Value, seed: u64, faults: Faults, dice: &mut Dice) -> Run {
