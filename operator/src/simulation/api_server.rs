@@ -58,6 +58,7 @@ async fn serve(
     model: &Model,
     caller: &Caller,
 ) -> Result<Response<Body>, std::io::Error> {
+    let sent = model.clock.now();
     let (parts, body) = request.into_parts();
     let body = body.collect_bytes().await.map_err(std::io::Error::other)?;
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -67,7 +68,7 @@ async fn serve(
         (fate, state.dice.between(1, 40), state.dice.between(1, 40))
     };
     tokio::time::sleep(Duration::from_millis(before)).await;
-    let path = Path::of(&parts.uri);
+    let path = Path::of(&parts.uri, sent);
     let merges = parts
         .headers
         .get(http::header::CONTENT_TYPE)
@@ -138,17 +139,18 @@ fn respond(code: StatusCode, answer: &Value) -> Result<Response<Body>, std::io::
 }
 
 /// Which object is meant.
-#[derive(Default)]
 struct Path {
     resource: String,
     name: String,
     subresource: String,
     /// What the API server's cache has is good enough.
     from_cache: bool,
+    /// When it was asked for, which may be long before it is done.
+    sent: Timestamp,
 }
 
 impl Path {
-    fn of(uri: &http::Uri) -> Self {
+    fn of(uri: &http::Uri, sent: Timestamp) -> Self {
         let mut query = uri.query().unwrap_or_default().split('&');
         let mut parts = uri
             .path()
@@ -162,6 +164,7 @@ impl Path {
             name,
             subresource,
             from_cache: query.any(|field| field == "resourceVersion=0"),
+            sent,
         }
     }
 
@@ -407,7 +410,7 @@ impl State {
             now,
             format!("{} cuts off whom event {event:?} is about", caller.holder),
         );
-        if self.faults.hindered || self.meddler.is_overlooked(&caller.holder, now) {
+        if self.faults.hindered || self.meddler.is_overlooked(&caller.holder, path.sent, now) {
             let how = format!("for event {event:?}");
             self.promises.breaks("no policy beside another's", how);
         }

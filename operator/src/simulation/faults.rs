@@ -34,8 +34,8 @@ pub(super) struct Meddler {
     dice: Dice,
     /// When it came last.
     came: Timestamp,
-    /// When each operator last looked, and as of when it was told.
-    looks: BTreeMap<String, (Timestamp, Timestamp)>,
+    /// When each operator looked, and as of when it was told.
+    looks: BTreeMap<String, Vec<(Timestamp, Timestamp)>>,
 }
 
 impl Meddler {
@@ -67,15 +67,17 @@ impl Meddler {
         let most = if from_cache { 1_000 } else { 0 };
         let lag = i64::try_from(self.dice.between(0, most)).unwrap_or(0);
         let as_of = now - SignedDuration::from_millis(lag);
-        self.looks.insert(operator.to_owned(), (now, as_of));
+        let looks = self.looks.entry(operator.to_owned()).or_default();
+        looks.push((now, as_of));
         self.is_there(as_of)
     }
 
-    /// Whether the policy is there and the operator knows, or has not looked since.
-    pub(super) fn is_overlooked(&self, operator: &str, now: Timestamp) -> bool {
-        let could_not_know =
-            |(at, as_of): &(Timestamp, Timestamp)| *at >= self.came && *as_of < self.came;
-        self.is_there(now) && !self.looks.get(operator).is_some_and(could_not_know)
+    /// Whether the policy is there now and the operator knew, or had not looked since, when it asked.
+    pub(super) fn is_overlooked(&self, operator: &str, asked: Timestamp, now: Timestamp) -> bool {
+        let mut looks = self.looks.get(operator).into_iter().flatten().rev();
+        let last = looks.find(|(at, _)| *at <= asked);
+        let could_not_know = last.is_some_and(|(at, as_of)| *at >= self.came && *as_of < self.came);
+        self.is_there(now) && self.came <= asked && !could_not_know
     }
 }
 
