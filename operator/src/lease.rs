@@ -144,8 +144,10 @@ impl Keeper {
         let released = async {
             let mut lease = self.leases.get(NAME).await?;
             if holder_of(&lease) == Some(&self.holder) {
-                let spec = lease.spec.get_or_insert_default();
-                (spec.holder_identity, spec.renew_time) = (None, Some(MicroTime(self.clock.now())));
+                let_go(
+                    lease.spec.get_or_insert_default(),
+                    MicroTime(self.clock.now()),
+                );
                 self.leases
                     .replace(NAME, &PostParams::default(), &lease)
                     .await?;
@@ -211,11 +213,7 @@ impl Keeper {
 /// same pod leads anew, and so does one whose Lease had run out: it may have been stopped for as long.
 fn held(before: Option<&LeaseSpec>, holder: &str, leads: bool, now: MicroTime) -> LeaseSpec {
     let ours = |spec: &&LeaseSpec| spec.holder_identity.as_deref() == Some(holder);
-    let lasts = |spec: &&LeaseSpec| {
-        let renewed = spec.renew_time.as_ref();
-        renewed.is_some_and(|at| now.0.duration_since(at.0).unsigned_abs() < DURATION)
-    };
-    let kept = before.filter(|spec| leads && ours(spec) && lasts(spec));
+    let kept = before.filter(|spec| leads && ours(spec) && lasts(spec, &now));
     let transitions = before.and_then(|spec| spec.lease_transitions).unwrap_or(0);
     LeaseSpec {
         acquire_time: kept
@@ -231,6 +229,21 @@ fn held(before: Option<&LeaseSpec>, holder: &str, leads: bool, now: MicroTime) -
         renew_time: Some(now),
         ..LeaseSpec::default()
     }
+}
+
+/// Nobody holds the Lease any more, and its holder led until now; not if it had run out, for it may have been stopped for as
+/// long, and that time is not to count as led.
+fn let_go(spec: &mut LeaseSpec, now: MicroTime) {
+    spec.holder_identity = None;
+    if lasts(spec, &now) {
+        spec.renew_time = Some(now);
+    }
+}
+
+/// Whether the Lease has not run out.
+fn lasts(spec: &LeaseSpec, now: &MicroTime) -> bool {
+    let renewed = spec.renew_time.as_ref();
+    renewed.is_some_and(|at| now.0.duration_since(at.0).unsigned_abs() < DURATION)
 }
 
 fn holder_of(lease: &Lease) -> Option<&String> {
@@ -261,10 +274,12 @@ fn won(answer: Result<Lease, kube::Error>, before: Option<Led>) -> Result<Answer
 mod tests {
     use super::*;
 
+    fn at(second: i64) -> MicroTime {
+        MicroTime(Timestamp::from_second(1_800_000_000 + second).expect("in range"))
+    }
+
     /// When the holder is said to have begun to lead, after it renewed its Lease so many seconds after the last time.
     fn leads_since(holder: &str, leads: bool, pause: i64) -> i64 {
-        let at =
-            |second| MicroTime(Timestamp::from_second(1_800_000_000 + second).expect("in range"));
         let before = held(None, "one", false, at(0));
         let renewed = held(Some(&before), "one", true, at(4));
         let after = held(Some(&renewed), holder, leads, at(4 + pause));
@@ -286,5 +301,17 @@ mod tests {
             54,
             "a process that was stopped"
         );
+    }
+
+    #[test]
+    fn whoever_lets_a_lease_go_led_until_then_and_not_if_it_had_run_out() {
+        let led_until = |second| {
+            let mut spec = held(None, "one", false, at(4));
+            let_go(&mut spec, at(second));
+            assert_eq!(spec.holder_identity, None);
+            spec.renew_time
+        };
+        assert_eq!(led_until(8), Some(at(8)));
+        assert_eq!(led_until(60), Some(at(4)));
     }
 }
