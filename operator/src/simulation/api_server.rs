@@ -628,7 +628,7 @@ impl State {
                 let holder = object
                     .pointer("/spec/holderIdentity")
                     .and_then(Value::as_str);
-                self.promises.led(holder, now);
+                self.promises.led(&caller.holder, holder, now);
             }
             _ => {}
         }

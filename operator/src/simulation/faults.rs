@@ -115,6 +115,8 @@ pub(super) struct Faults {
     pub(super) blind: u64,
     /// An operator is stopped for up to half a minute, in a second, and then goes on.
     pub(super) stopped: u64,
+    /// An operator is told to stop, in a second, as it is when another version takes its place.
+    pub(super) replaced: u64,
     /// The workload does not hear that it is to drain, or to crash.
     pub(super) deaf: u64,
     /// A disruption budget keeps a pod from being evicted.
@@ -133,7 +135,13 @@ pub(super) struct Faults {
 
 impl Faults {
     /// A mixture of troubles: most runs have a few, some none, some all of them.
-    pub(super) fn drawn(dice: &mut Dice) -> Self {
+    pub(super) fn drawn(seed: u64, dice: &mut Dice) -> Self {
+        let mut own = Dice::new(seed, 4);
+        let replaced = if own.chance(300) {
+            own.between(1, 30)
+        } else {
+            0
+        };
         // How often there is such a trouble at all, per thousand runs, and how bad it is at most.
         let mut trouble = |runs: u64, most: u64| {
             if dice.chance(runs) {
@@ -154,6 +162,7 @@ impl Faults {
             deletions: trouble(150, 40),
             blind: trouble(400, 3),
             stopped: trouble(400, 20),
+            replaced,
             deaf: trouble(400, 300),
             over_budget: trouble(400, 500),
             unenforced: trouble(200, 1) > 0,

@@ -59,7 +59,13 @@ impl Brake {
 }
 
 /// Keeps one replica alive: whenever its process ends, another one begins in the same pod or in a new one.
-pub(super) async fn replica(model: Arc<Model>, number: u64, seed: u64, brake: Arc<Brake>) {
+pub(super) async fn replica(
+    model: Arc<Model>,
+    number: u64,
+    seed: u64,
+    brake: Arc<Brake>,
+    told_to_stop: Arc<Notify>,
+) {
     let mut dice = Dice::new(seed, 100 + number);
     let mut pod = 0;
     for start in 0.. {
@@ -69,11 +75,15 @@ pub(super) async fn replica(model: Arc<Model>, number: u64, seed: u64, brake: Ar
         });
         let identity = format!("{}/{start}", caller.holder);
         let feed = Dice::new(seed, 1_000 * (number + 1) + start);
-        let process = brake.hold(process(model.clone(), caller.clone(), identity, feed));
+        let process = process(model.clone(), caller.clone(), identity, feed, &told_to_stop);
         tokio::select! {
             biased;
             () = caller.killed.notified() => model.state().promises.kills += 1,
-            () = process => model.tell(format!("{} ends by itself", caller.holder)),
+            end = brake.hold(process) => {
+                model.tell(format!("{} ends: {end:?}", caller.holder));
+                // Another pod takes its place.
+                pod += u64::from(end == End::ToldToStop);
+            }
         }
         let calm = model.state().calm;
         let away = if calm {
@@ -88,8 +98,21 @@ pub(super) async fn replica(model: Arc<Model>, number: u64, seed: u64, brake: Ar
     }
 }
 
+/// Why a process ends that nobody kills.
+#[derive(Debug, PartialEq)]
+enum End {
+    ToldToStop,
+    DoesNotLead,
+}
+
 /// One process, from its start to its end.
-async fn process(model: Arc<Model>, caller: Arc<Caller>, identity: String, dice: Dice) {
+async fn process(
+    model: Arc<Model>,
+    caller: Arc<Caller>,
+    identity: String,
+    dice: Dice,
+    told_to_stop: &Notify,
+) -> End {
     let client = client(model.clone(), caller.clone());
     let (mut keeper, mut leadership) = Keeper::new(
         client.clone(),
@@ -102,12 +125,15 @@ async fn process(model: Arc<Model>, caller: Arc<Caller>, identity: String, dice:
         model.tell(format!("{identity} leads"));
         Box::pin(lead(&model, client, identity, leadership.clone(), dice)).await;
     };
-    tokio::select! {
+    let end = tokio::select! {
         biased;
+        () = told_to_stop.notified() => End::ToldToStop,
         // A process that was stopped for long works on before it knows that it does not lead any more.
-        () = work => {}
-        () = keeper.keep() => {}
-    }
+        () = work => End::DoesNotLead,
+        () = keeper.keep() => End::DoesNotLead,
+    };
+    keeper.release().await;
+    end
 }
 
 /// What the watches have brought.

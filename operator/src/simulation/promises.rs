@@ -23,6 +23,9 @@ const LATEST: SignedDuration = SignedDuration::from_secs(22);
 /// How long after something happened the watch has told of it in any case.
 const WATCHED_WITHIN: SignedDuration = SignedDuration::from_secs(12);
 
+/// How long after it was asked for something may be done.
+const LANDS_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+
 /// How many reconciles, and how many writes, a soak may take to begin, and then in an hour: chaos every ten seconds, faults
 /// and retries included.
 const BEGINNING: f64 = 200.0;
@@ -54,6 +57,8 @@ pub(super) struct Promises {
     largest: usize,
     /// When the Lease was renewed.
     renewed: Vec<Timestamp>,
+    /// The operators that have let it go, and when.
+    left: BTreeMap<String, Timestamp>,
     disturbances: Vec<Disturbance>,
     /// The pods that go by themselves, and when that is taken for chaos's doing, since nobody can tell.
     indistinct: Vec<(String, Timestamp, Timestamp)>,
@@ -163,9 +168,11 @@ impl Promises {
         self.unanswered.extend(pending.map(|pending| pending.index));
     }
 
-    pub(super) fn led(&mut self, holder: Option<&str>, at: Timestamp) {
+    pub(super) fn led(&mut self, caller: &str, holder: Option<&str>, at: Timestamp) {
         if holder.is_some() {
             self.renewed.push(at);
+        } else {
+            self.left.insert(caller.to_owned(), at);
         }
     }
 
@@ -266,7 +273,10 @@ impl Promises {
 
     fn held(&mut self, caller: &str, lease: Option<&Value>, what: &str, at: Timestamp) {
         let holder = lease.and_then(|lease| lease.pointer("/spec/holderIdentity"));
-        if holder.and_then(Value::as_str) != Some(caller) {
+        // What it asked for before it let the Lease go may still be on its way.
+        let on_its_way = |left: &Timestamp| at.duration_since(*left) < LANDS_WITHIN;
+        let held = holder.and_then(Value::as_str) == Some(caller);
+        if !held && !self.left.get(caller).is_some_and(on_its_way) {
             self.breaks(
                 "only the holder of the Lease changes the cluster",
                 format!("{caller} changes {what} at {at}, held by {holder:?}"),
