@@ -48,12 +48,11 @@ pub(crate) async fn within<T>(asked: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(PATIENCE, asked).await.ok()
 }
 
-/// What comes before an event and does nothing by itself.
-async fn before<T>(asked: impl Future<Output = kube::Result<T>>) -> Result<T, Refusal> {
-    match within(asked).await {
-        Some(answer) => answer.map_err(Refusal::NotReady),
-        None => Err(Refusal::NotNow),
-    }
+/// All that comes before an event and does nothing by itself.
+pub(crate) async fn before<T>(
+    steps: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    within(steps).await.unwrap_or(Err(Refusal::NotNow))
 }
 
 /// What an event does, if that is in time.
@@ -99,8 +98,25 @@ pub(crate) async fn scale(
     replicas: u32,
     ctx: &Context,
 ) -> Result<(), Refusal> {
+    let found = before(async {
+        unscaled(test, intent, ctx).await?;
+        to_change(test, intent, ctx).await
+    });
+    change(
+        test,
+        intent,
+        found.await?,
+        json!({"replicas": replicas}),
+        ctx,
+    )
+    .await
+}
+
+/// Refused where an autoscaler scales what the intent is about.
+async fn unscaled(test: &SoakTest, intent: &PendingIntent, ctx: &Context) -> Result<(), Refusal> {
     let autoscalers: Api<HorizontalPodAutoscaler> = ctx.api(test);
-    let all = before(autoscalers.list(&at_once())).await?;
+    let all = autoscalers.list(&at_once()).await;
+    let all = all.map_err(Refusal::NotReady)?;
     let targets = |one: &&HorizontalPodAutoscaler| {
         let target = one.spec.as_ref().map(|spec| &spec.scale_target_ref);
         target.is_some_and(|target| target.kind == "Deployment" && target.name == intent.pod)
@@ -110,7 +126,7 @@ pub(crate) async fn scale(
         let why = format!("the HorizontalPodAutoscaler {name} scales {of}");
         return Err(Refusal::Because(why));
     }
-    change(test, intent, json!({"replicas": replicas}), ctx).await
+    Ok(())
 }
 
 /// Lets the component's Deployment replace all of its pods.
@@ -120,19 +136,30 @@ pub(crate) async fn roll_out(
     ctx: &Context,
 ) -> Result<(), Refusal> {
     let template = json!({"metadata": {"annotations": {EVENT: intent.index.to_string()}}});
-    change(test, intent, json!({"template": template}), ctx).await
+    let found = before(to_change(test, intent, ctx)).await?;
+    change(test, intent, found, json!({"template": template}), ctx).await
 }
 
-/// Changes the very Deployment that was meant, as it is now, and once: who comes again finds the event's index on it.
+/// The very Deployment that was meant, as it is now.
+async fn to_change(
+    test: &SoakTest,
+    intent: &PendingIntent,
+    ctx: &Context,
+) -> Result<Deployment, Refusal> {
+    let found = deployment(test, &intent.component, ctx).await;
+    let found = found.map_err(Refusal::NotReady)?;
+    let found = found.filter(|found| found.uid().as_ref() == Some(&intent.uid));
+    found.ok_or(Refusal::Gone)
+}
+
+/// Changes the Deployment as it was found, and once: who comes again finds the event's index on it.
 async fn change(
     test: &SoakTest,
     intent: &PendingIntent,
+    found: Deployment,
     spec: serde_json::Value,
     ctx: &Context,
 ) -> Result<(), Refusal> {
-    let found = before(deployment(test, &intent.component, ctx)).await?;
-    let found = found.filter(|found| found.uid().as_ref() == Some(&intent.uid));
-    let found = found.ok_or(Refusal::Gone)?;
     if Owner::of(&found).event == Some(intent.index) {
         return Ok(());
     }
@@ -195,8 +222,8 @@ pub(crate) async fn to_cut(
     ctx: &Context,
 ) -> Result<Pod, Refusal> {
     let (pods, policies): (Api<Pod>, Api<NetworkPolicy>) = (ctx.api(test), ctx.api(test));
-    let read = async { tokio::try_join!(pods.get_opt(&intent.pod), policies.list(listed)) };
-    let (pod, policies) = before(read).await?;
+    let read = tokio::try_join!(pods.get_opt(&intent.pod), policies.list(listed));
+    let (pod, policies) = read.map_err(Refusal::NotReady)?;
     let pod = pod.filter(meant).ok_or(Refusal::Gone)?;
     let name = policy_name(test, intent.index);
     let ours = |policy: &NetworkPolicy| policy.name_any() == name && belongs_to(policy, test);
@@ -228,9 +255,8 @@ pub(crate) async fn mark(
     });
     let (params, label) = (PatchParams::default(), Patch::Merge(&label));
     still(intent, ctx)?;
-    before(pods.patch(&intent.pod, &params, &label))
-        .await
-        .map(|_| ())
+    let marked = pods.patch(&intent.pod, &params, &label).await;
+    marked.map(|_| ()).map_err(Refusal::NotReady)
 }
 
 pub(crate) fn is_marked(test: &SoakTest, intent: &PendingIntent, pod: &Pod) -> bool {

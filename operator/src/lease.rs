@@ -118,6 +118,10 @@ impl Keeper {
                     tracing::error!("another operator holds the lease");
                     return;
                 }
+                Ok(Ok(Answer::RanOut)) => {
+                    tracing::error!("the lease had run out before it was renewed");
+                    return;
+                }
                 Ok(Ok(Answer::Taken)) => {}
                 Ok(Err(error)) => tracing::warn!(%error, "failed to renew the lease"),
                 Err(_) => {
@@ -188,6 +192,10 @@ impl Keeper {
             Some(Led { since, until })
         });
         let leads = self.term.borrow().is_some();
+        // It was stopped for as long: a process that begins anew says since when nobody was there.
+        if leads && !lease.spec.as_ref().is_some_and(|spec| lasts(spec, &now)) {
+            return Ok(Answer::RanOut);
+        }
         lease.spec = Some(held(lease.spec.as_ref(), &self.holder, leads, now));
         won(
             self.leases
@@ -210,10 +218,10 @@ impl Keeper {
 }
 
 /// The Lease once it is taken or renewed by `holder`, whose process `leads` if it held it before. One that starts anew in the
-/// same pod leads anew, and so does one whose Lease had run out: it may have been stopped for as long.
+/// same pod leads anew.
 fn held(before: Option<&LeaseSpec>, holder: &str, leads: bool, now: MicroTime) -> LeaseSpec {
     let ours = |spec: &&LeaseSpec| spec.holder_identity.as_deref() == Some(holder);
-    let kept = before.filter(|spec| leads && ours(spec) && lasts(spec, &now));
+    let kept = before.filter(|spec| leads && ours(spec));
     let transitions = before.and_then(|spec| spec.lease_transitions).unwrap_or(0);
     LeaseSpec {
         acquire_time: kept
@@ -260,6 +268,8 @@ enum Answer {
     Held { before: Option<Led> },
     /// It is somebody else's.
     Taken,
+    /// It was ours, and has run out.
+    RanOut,
 }
 
 fn won(answer: Result<Lease, kube::Error>, before: Option<Led>) -> Result<Answer, kube::Error> {
@@ -296,11 +306,6 @@ mod tests {
     fn whoever_may_not_have_been_there_leads_anew() {
         assert_eq!(leads_since("two", false, 20), 24, "another pod");
         assert_eq!(leads_since("one", false, 1), 5, "another process");
-        assert_eq!(
-            leads_since("one", true, 50),
-            54,
-            "a process that was stopped"
-        );
     }
 
     #[test]

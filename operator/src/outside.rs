@@ -78,6 +78,8 @@ async fn ask_to_crash(
     let url = format!("http://{host}:{port}{path}?pod={pod}");
     match http.post(url).send().await {
         Ok(response) if response.status().is_success() => Answer::Accepted,
+        // A proxy beside it says so where the process has ended without an answer.
+        Ok(response) if matches!(response.status().as_u16(), 502..=504) => Answer::Unknown,
         Ok(response) => Answer::Refused(format!("{path} answered {}", response.status())),
         Err(error) if error.is_connect() || error.is_builder() => {
             Answer::Refused(error.to_string())

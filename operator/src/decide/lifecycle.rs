@@ -502,21 +502,23 @@ fn enter(draft: &mut Draft<'_>, phase: Phase, message: impl Into<String>) {
 }
 
 /// Time in which nobody was there: since another operator process last wrote, or last renewed its Lease if it was that one
-/// which wrote, or since this one last could write. Of one that led later and never wrote nobody knows what it did.
+/// which wrote, or since this one last could write. Of one that led later and never wrote nobody knows what it did, and one that
+/// led on for long and wrote nothing could do nothing.
 fn absence(draft: &mut Draft<'_>) {
     let Some(seen) = draft.before.presence.seen_at else {
         return;
     };
     let another = draft.before.presence.operator != draft.observed.operator;
+    let silent = 3 * heartbeat(draft.test);
     let since = if another {
-        let wrote = |led: &Led| led.since <= seen;
+        let wrote = |led: &Led| led.since <= seen && led.until.duration_since(seen) <= silent;
         let led = draft.observed.led_before.filter(wrote);
         led.map_or(seen, |led| led.until.max(seen))
     } else {
         seen
     };
     let gap = draft.now.duration_since(since);
-    let away = another || gap > 3 * heartbeat(draft.test);
+    let away = another || gap > silent;
     if away && !Mutant::IgnoresAbsence.is_on() {
         draft.status().presence.absent_milliseconds +=
             i64::try_from(gap.as_millis().max(0)).unwrap_or(i64::MAX / 2);

@@ -225,7 +225,10 @@ pub(super) fn close(draft: &mut Draft<'_>) {
     if let Some(intent) = draft.status().chaos.pending.take() {
         let found = match draft.deed(intent.index) {
             Some(deed) => match Found::of(draft, &intent, &deed) {
-                Found::Untouched if may_come(draft, &intent, &deed) => Found::Unknown,
+                found if !may_come(draft, &intent, &deed) => found,
+                Found::Untouched => Found::Unknown,
+                // No policy minds what its pod has become.
+                Found::Taken if matches!(deed, Deed::CutOff { .. }) => Found::Unknown,
                 found => found,
             },
             None => Found::Unknown,

@@ -1153,10 +1153,10 @@ fn only_the_operator_that_wrote_last_vouches_for_the_time_since() {
     let seen = world.status().presence.seen_at.expect("it was there");
     world.operator += 1;
     world.now += SignedDuration::from_secs(100);
-    let absent = |world: &mut World, since: i64| {
+    let absent = |world: &mut World, since: i64, until: i64| {
         let led = Led {
             since: seen + SignedDuration::from_secs(since),
-            until: seen + SignedDuration::from_secs(90),
+            until: seen + SignedDuration::from_secs(until),
         };
         let observed = Observed {
             led_before: Some(led),
@@ -1167,14 +1167,19 @@ fn only_the_operator_that_wrote_last_vouches_for_the_time_since() {
     };
     let away = world.now.duration_since(seen).as_secs();
     assert_eq!(
-        absent(&mut world, -30),
-        away - 90,
+        absent(&mut world, -30, 25),
+        away - 25,
         "it led on, and was there"
     );
     assert_eq!(
-        absent(&mut world, 60),
+        absent(&mut world, 5, 25),
         away,
         "it came later, and never wrote"
+    );
+    assert_eq!(
+        absent(&mut world, -30, 90),
+        away,
+        "it led on for long, and could write nothing"
     );
 }
 

@@ -75,9 +75,9 @@ async fn serve(
         .is_some_and(|kind| kind == "application/merge-patch+json");
     let serve = || {
         let now = model.clock.now();
-        model
-            .state()
-            .serve(&parts.method, merges, &path, &body, caller, now)
+        let mut state = model.state();
+        state.promises.comes_of(&caller.holder, sent);
+        state.serve(&parts.method, merges, &path, &body, caller, now)
     };
     let reset = || std::io::Error::other("the connection is lost");
     let said = |what: &str, done: bool| {

@@ -23,8 +23,8 @@ const LATEST: SignedDuration = SignedDuration::from_secs(22);
 /// How long after something happened the watch has told of it in any case.
 const WATCHED_WITHIN: SignedDuration = SignedDuration::from_secs(12);
 
-/// How long after it was asked for something may be done.
-const LANDS_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+/// How long after it was renewed the last time a Lease may still be held, and how long it takes to take it over.
+const LEASED: f64 = 20.0;
 
 /// How many reconciles, and how many writes, a soak may take to begin, and then in an hour: chaos every ten seconds, faults
 /// and retries included.
@@ -57,8 +57,12 @@ pub(super) struct Promises {
     largest: usize,
     /// When the Lease was renewed.
     renewed: Vec<Timestamp>,
+    /// When it was let go.
+    let_go: Vec<Timestamp>,
     /// The operators that have let it go, and when.
     left: BTreeMap<String, Timestamp>,
+    /// What is done just now was asked for by one that has let it go since.
+    was_on_its_way: bool,
     disturbances: Vec<Disturbance>,
     /// The pods that go by themselves, and when that is taken for chaos's doing, since nobody can tell.
     indistinct: Vec<(String, Timestamp, Timestamp)>,
@@ -172,8 +176,14 @@ impl Promises {
         if holder.is_some() {
             self.renewed.push(at);
         } else {
+            self.let_go.push(at);
             self.left.insert(caller.to_owned(), at);
         }
+    }
+
+    /// What comes next was asked for by that caller at that time.
+    pub(super) fn comes_of(&mut self, caller: &str, asked: Timestamp) {
+        self.was_on_its_way = self.left.get(caller).is_some_and(|left| *left >= asked);
     }
 
     /// A pod is hit: only one that was written down, only by the leader, only where the guard allows it.
@@ -273,10 +283,8 @@ impl Promises {
 
     fn held(&mut self, caller: &str, lease: Option<&Value>, what: &str, at: Timestamp) {
         let holder = lease.and_then(|lease| lease.pointer("/spec/holderIdentity"));
-        // What it asked for before it let the Lease go may still be on its way.
-        let on_its_way = |left: &Timestamp| at.duration_since(*left) < LANDS_WITHIN;
         let held = holder.and_then(Value::as_str) == Some(caller);
-        if !held && !self.left.get(caller).is_some_and(on_its_way) {
+        if !held && !self.was_on_its_way {
             self.breaks(
                 "only the holder of the Lease changes the cluster",
                 format!("{caller} changes {what} at {at}, held by {holder:?}"),
@@ -575,7 +583,13 @@ impl Promises {
         let whole = overlap((from, settled), (from, settled));
         let pauses = self.renewed.windows(2);
         let away: f64 = pauses
-            .map(|pair| (overlap((pair[0], pair[1]), (from, settled)) - 20.0).max(0.0))
+            .map(|pair| {
+                let mut let_go = self.let_go.iter();
+                let since = |at: &&Timestamp| is_within(**at, (pair[0], pair[1]));
+                let gone = let_go.find(since).unwrap_or(&pair[1]);
+                let most = overlap((pair[0], *gone), (from, settled)) - LEASED;
+                most.max(0.0) + overlap((*gone, pair[1]), (from, settled))
+            })
             .sum();
         if away > 0.1 * whole + 5.0 {
             let how = format!("away for {away:.0} of {whole:.0} s");
