@@ -273,15 +273,15 @@ async fn changed_by(change: impl Future<Output = Result<(), Refusal>>) -> Came {
 /// come in the two seconds since is looked up at once.
 async fn cut_off(test: &SoakTest, intent: &PendingIntent, ctx: &Context) -> Result<(), Refusal> {
     let meant = |pod: &Pod| is_meant(test, pod, intent);
-    effects::before(async {
+    let ready = Box::pin(async {
         let pod = effects::to_cut(test, intent, meant, &effects::at_once(), ctx).await?;
         if !effects::is_marked(test, intent, &pod) {
             effects::mark(test, intent, &pod, ctx).await?;
             effects::to_cut(test, intent, meant, &ListParams::default(), ctx).await?;
         }
         Ok(())
-    })
-    .await?;
+    });
+    effects::before(ready).await?;
     effects::cut(test, intent, ctx).await
 }
 
