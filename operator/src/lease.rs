@@ -29,6 +29,10 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How long one request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// For how long it is tried to let the Lease go, and how often: a process that is told to stop is gone in three seconds.
+const RELEASED_WITHIN: Duration = Duration::from_secs(2);
+const RELEASE_EVERY: Duration = Duration::from_millis(100);
+
 /// Until when this process leads; it is extended as the Lease is renewed.
 #[derive(Clone, Debug)]
 pub(crate) struct Leadership {
@@ -81,6 +85,8 @@ pub(crate) struct Keeper {
     term: watch::Sender<Option<Term>>,
     /// Whom we saw holding it, by renewal, and since when: time is measured here, not read off another's clock.
     rival: Option<(Option<MicroTime>, Instant)>,
+    /// What was last asked for has no answer, and may be done yet.
+    unanswered: bool,
 }
 
 impl Keeper {
@@ -99,6 +105,7 @@ impl Keeper {
                 clock,
                 term,
                 rival: None,
+                unanswered: false,
             },
             Leadership { term: receiver },
         )
@@ -108,7 +115,9 @@ impl Keeper {
     pub(crate) async fn keep(&mut self) {
         loop {
             let asked_at = Instant::now();
-            match tokio::time::timeout(REQUEST_TIMEOUT, self.ask()).await {
+            let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.ask()).await;
+            self.unanswered &= !matches!(answer, Ok(Ok(_)));
+            match answer {
                 Ok(Ok(Answer::Held { before })) => {
                     let before = self.term.borrow().map_or(before, |term| term.before);
                     let until = asked_at + DURATION;
@@ -140,29 +149,47 @@ impl Keeper {
         }
     }
 
-    /// Lets the next operator take over at once.
+    /// Lets the next operator take over at once, also where the Lease becomes ours only now: what was asked for when this
+    /// process was told to stop may be done after that.
     pub(crate) async fn release(&mut self) {
-        if self.term.send_replace(None).is_none() {
+        let led = self.term.send_replace(None).is_some();
+        if !led && !self.unanswered {
             return;
         }
         let released = async {
-            let mut lease = self.leases.get(NAME).await?;
-            if holder_of(&lease) == Some(&self.holder) {
-                let_go(
-                    lease.spec.get_or_insert_default(),
-                    MicroTime(self.clock.now()),
-                );
-                self.leases
-                    .replace(NAME, &PostParams::default(), &lease)
-                    .await?;
+            loop {
+                match self.give_back().await {
+                    Ok(ours) if ours || !self.unanswered => return ours,
+                    Ok(_) => {}
+                    Err(error) => tracing::debug!(%error, "failed to release the lease"),
+                }
+                tokio::time::sleep(RELEASE_EVERY).await;
             }
-            Ok::<_, kube::Error>(())
         };
-        if let Ok(Ok(())) = tokio::time::timeout(Duration::from_secs(2), released).await {
-            tracing::info!("the lease is released");
-        } else {
-            tracing::warn!("the lease could not be released, it runs out by itself");
+        match tokio::time::timeout(RELEASED_WITHIN, released).await {
+            Ok(true) => tracing::info!("the lease is released"),
+            Ok(false) => {}
+            Err(_) if !led => {}
+            Err(_) => {
+                tracing::warn!("the lease could not be released, it runs out by itself");
+            }
         }
+    }
+
+    /// Whether the Lease was ours, and is nobody's now.
+    async fn give_back(&self) -> Result<bool, kube::Error> {
+        let Some(mut lease) = self.leases.get_opt(NAME).await? else {
+            return Ok(false);
+        };
+        let ours = holder_of(&lease) == Some(&self.holder);
+        if ours {
+            let now = MicroTime(self.clock.now());
+            let_go(lease.spec.get_or_insert_default(), now);
+            self.leases
+                .replace(NAME, &PostParams::default(), &lease)
+                .await?;
+        }
+        Ok(ours)
     }
 
     /// Takes or renews the Lease if nobody else holds it; a conflict means that somebody else was faster.
@@ -176,6 +203,7 @@ impl Keeper {
                 },
                 spec: Some(held(None, &self.holder, false, now)),
             };
+            self.unanswered = true;
             return won(
                 self.leases.create(&PostParams::default(), &lease).await,
                 None,
@@ -193,10 +221,14 @@ impl Keeper {
         });
         let leads = self.term.borrow().is_some();
         // It was stopped for as long: a process that begins anew says since when nobody was there.
-        if leads && !lease.spec.as_ref().is_some_and(|spec| lasts(spec, &now)) {
+        if leads
+            && !Mutant::GoesOnWhereItWasFrozen.is_on()
+            && !lease.spec.as_ref().is_some_and(|spec| lasts(spec, &now))
+        {
             return Ok(Answer::RanOut);
         }
         lease.spec = Some(held(lease.spec.as_ref(), &self.holder, leads, now));
+        self.unanswered = true;
         won(
             self.leases
                 .replace(NAME, &PostParams::default(), &lease)
@@ -243,7 +275,7 @@ fn held(before: Option<&LeaseSpec>, holder: &str, leads: bool, now: MicroTime) -
 /// long, and that time is not to count as led.
 fn let_go(spec: &mut LeaseSpec, now: MicroTime) {
     spec.holder_identity = None;
-    if lasts(spec, &now) {
+    if lasts(spec, &now) || Mutant::SaysItLed.is_on() {
         spec.renew_time = Some(now);
     }
 }

@@ -25,6 +25,10 @@ pub(crate) enum Mutant {
     DropsTheIntent,
     /// Changes the cluster without the Lease.
     IgnoresTheLease,
+    /// Says as it lets the Lease go that it led until then, also where it was stopped for as long.
+    SaysItLed,
+    /// Renews a Lease that has run out meanwhile.
+    GoesOnWhereItWasFrozen,
     /// Leaves what an event has done as it is.
     ForgetsToUndo,
     /// Leaves events out of the journal.
@@ -73,7 +77,7 @@ impl Mutant {
     }
 
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::DropsTheUid,
         Self::TakesOverDeletions,
         Self::ForgetsTheIntent,
@@ -84,6 +88,8 @@ impl Mutant {
         Self::TakesAnotherPod,
         Self::DropsTheIntent,
         Self::IgnoresTheLease,
+        Self::SaysItLed,
+        Self::GoesOnWhereItWasFrozen,
         Self::ForgetsToUndo,
         Self::ForgetsTheJournal,
         Self::IgnoresTheGuard,

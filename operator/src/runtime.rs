@@ -1,5 +1,6 @@
 //! Brings the parts together and takes them down again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,17 +117,7 @@ async fn look_after_soaktests(
         producer: config.sim_producer_image.clone(),
         nats: config.nats_image.clone(),
     };
-    let named: Vec<_> = config
-        .watch_namespaces
-        .iter()
-        .map(|n| n.trim().to_owned())
-        .filter(|n| !n.is_empty())
-        .collect();
-    let scopes: Vec<_> = if named.is_empty() {
-        vec![None]
-    } else {
-        named.into_iter().map(Some).collect()
-    };
+    let scopes = scopes(&config.watch_namespaces);
     let controllers = scopes.into_iter().map(|namespace| {
         let ctx = Context::new(
             asking.clone(),
@@ -152,6 +143,19 @@ async fn look_after_soaktests(
     });
     futures::future::join_all(controllers).await;
     Ok(())
+}
+
+/// Each namespace once, however often it is named; all of them where none is.
+fn scopes(named: &[String]) -> BTreeSet<Option<String>> {
+    let named = named.iter().map(|name| name.trim());
+    let scopes: BTreeSet<_> = named
+        .filter(|name| !name.is_empty())
+        .map(|name| Some(name.to_owned()))
+        .collect();
+    if scopes.is_empty() {
+        return [None].into();
+    }
+    scopes
 }
 
 /// Cancelled on SIGTERM and on Ctrl-C.
@@ -208,6 +212,23 @@ mod tests {
             .write_all(answer.as_bytes())
             .await
             .expect("it still waits");
+    }
+
+    fn watched(named: &[&str]) -> Vec<Option<String>> {
+        let named: Vec<_> = named.iter().map(|name| (*name).to_owned()).collect();
+        scopes(&named).into_iter().collect()
+    }
+
+    #[test]
+    fn a_namespace_that_is_named_twice_is_looked_after_once() {
+        let (shop, soak) = (Some("shop".to_owned()), Some("soak".to_owned()));
+        assert_eq!(watched(&["soak", " soak", "shop"]), [shop, soak]);
+    }
+
+    #[test]
+    fn all_namespaces_are_looked_after_where_none_is_named() {
+        assert_eq!(watched(&[]), [None]);
+        assert_eq!(watched(&["", " "]), [None]);
     }
 
     #[tokio::test]

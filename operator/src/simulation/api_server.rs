@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::cluster::{Live, Model, NAME, NAMESPACE, State, event_of, labelled};
-use super::promises::Blow;
+use super::promises::{Asked, Blow};
 
 /// Who asks.
 pub(super) struct Caller {
@@ -21,6 +21,13 @@ pub(super) struct Caller {
     pub(super) holder: String,
     /// Told when the process is killed.
     pub(super) killed: Notify,
+}
+
+impl Caller {
+    pub(super) fn new(holder: String) -> Self {
+        let killed = Notify::new();
+        Self { holder, killed }
+    }
 }
 
 /// How long a client waits for an answer.
@@ -62,13 +69,13 @@ async fn serve(
     let (parts, body) = request.into_parts();
     let body = body.collect_bytes().await.map_err(std::io::Error::other)?;
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let path = Path::of(&parts.uri, sent);
     let (fate, before, after) = {
         let mut state = model.state();
-        let fate = state.fate(model);
+        let fate = state.fate(&path, sent);
         (fate, state.dice.between(1, 40), state.dice.between(1, 40))
     };
     tokio::time::sleep(Duration::from_millis(before)).await;
-    let path = Path::of(&parts.uri, sent);
     let merges = parts
         .headers
         .get(http::header::CONTENT_TYPE)
@@ -87,8 +94,11 @@ async fn serve(
             caller.holder, parts.method
         ));
     };
-    if path.leaves_unanswered(&parts.method, &fate) {
-        model.state().promises.left_unanswered();
+    if !matches!(fate, Fate::Served | Fate::Refused { busy: true }) {
+        model
+            .state()
+            .promises
+            .left_unanswered(path.event(&parts.method, merges, &body));
     }
     match fate {
         Fate::Served => {
@@ -175,15 +185,19 @@ impl Path {
         format!("{method} {}{of}", self.resource)
     }
 
-    /// Whether nobody is told what becomes of an event, if this is what becomes of the request.
-    fn leaves_unanswered(&self, method: &Method, fate: &Fate) -> bool {
-        let told = matches!(fate, Fate::Served | Fate::Refused { busy: true });
-        let does = match self.resource.as_str() {
-            // A label does nothing by itself.
-            "pods" => *method != Method::PATCH,
-            of => matches!(of, "deployments" | "networkpolicies"),
-        };
-        !told && does && *method != Method::GET
+    /// The event that is asked for, by its index or by its pod. A label of a pod does nothing by itself.
+    fn event<'a>(&self, method: &Method, merges: bool, body: &'a Value) -> Option<Asked<'a>> {
+        let index = |pointer| event_of(body.pointer(pointer)).map(Asked::Event);
+        match (self.resource.as_str(), method.as_str()) {
+            ("pods", "DELETE" | "POST") => {
+                let of = ["/preconditions/uid", "/deleteOptions/preconditions/uid"];
+                let mut uids = of.iter().filter_map(|of| body.pointer(of)?.as_str());
+                uids.next().map(Asked::Pod)
+            }
+            ("deployments", "PATCH") if merges => index("/metadata/annotations"),
+            ("networkpolicies", "POST") => index("/metadata/labels"),
+            _ => None,
+        }
     }
 
     fn is_status(&self) -> bool {
@@ -230,10 +244,14 @@ impl State {
         json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items})
     }
 
-    fn fate(&mut self, model: &Model) -> Fate {
-        let faults = model.faults;
+    fn fate(&mut self, path: &Path, now: Timestamp) -> Fate {
+        let faults = self.faults;
         if self.calm {
             return Fate::Served;
+        }
+        if path.is_status() && now < self.unwritten_until {
+            let busy = now.as_second() % 2 == 0;
+            return Fate::Refused { busy };
         }
         let done = self.dice.chance(500);
         if self.dice.chance(faults.killed) {

@@ -80,6 +80,10 @@ pub(super) struct State {
     pub(super) changed: bool,
     disturbed_at: Timestamp,
     pub(super) meddler: Meddler,
+    /// No status can be written before.
+    pub(super) unwritten_until: Timestamp,
+    /// Of what came later, so that the runs without it are what they were.
+    later: Dice,
     /// What goes wrong.
     pub(super) faults: Faults,
 }
@@ -107,6 +111,8 @@ impl Model {
                 changed: false,
                 disturbed_at: now,
                 meddler: Meddler::new(seed),
+                unwritten_until: now,
+                later: Dice::new(seed, 6),
                 faults,
             }),
         }
@@ -356,6 +362,18 @@ impl State {
             self.history
                 .tell(now, format!("Prometheus is away for {away} ms"));
             self.blind.push((now, until));
+        }
+        if now >= self.unwritten_until && self.later.chance(faults.unwritten) {
+            let most = if self.later.chance(250) {
+                400_000
+            } else {
+                120_000
+            };
+            let millis = self.later.between(5_000, most);
+            self.unwritten_until =
+                now + SignedDuration::from_millis(i64::try_from(millis).unwrap_or(5_000));
+            let what = format!("no status can be written for {millis} ms");
+            self.history.tell(now, what);
         }
         if self.dice.chance(faults.deletions)
             && let Some(name) = victim(self)

@@ -26,6 +26,15 @@ impl Dice {
     pub(super) fn between(&mut self, least: u64, most: u64) -> u64 {
         least + self.0.next_u64() % (most - least + 1)
     }
+
+    /// How bad a trouble is, up to `most`, that comes in so many of a thousand runs; nothing in the others.
+    fn trouble(&mut self, runs: u64, most: u64) -> u64 {
+        if self.chance(runs) {
+            self.between(1, most)
+        } else {
+            0
+        }
+    }
 }
 
 /// Somebody else, whose NetworkPolicy selects all pods for a while, and what operators may know of it.
@@ -117,6 +126,10 @@ pub(super) struct Faults {
     pub(super) stopped: u64,
     /// An operator is told to stop, in a second, as it is when another version takes its place.
     pub(super) replaced: u64,
+    /// There is one operator, and nobody who takes over from it.
+    pub(super) alone: bool,
+    /// No status can be written for minutes, in a second, whatever else the API server does.
+    pub(super) unwritten: u64,
     /// The workload does not hear that it is to drain, or to crash.
     pub(super) deaf: u64,
     /// A disruption budget keeps a pod from being evicted.
@@ -136,20 +149,11 @@ pub(super) struct Faults {
 impl Faults {
     /// A mixture of troubles: most runs have a few, some none, some all of them.
     pub(super) fn drawn(seed: u64, dice: &mut Dice) -> Self {
-        let mut own = Dice::new(seed, 4);
-        let replaced = if own.chance(300) {
-            own.between(1, 30)
-        } else {
-            0
-        };
-        // How often there is such a trouble at all, per thousand runs, and how bad it is at most.
-        let mut trouble = |runs: u64, most: u64| {
-            if dice.chance(runs) {
-                dice.between(1, most)
-            } else {
-                0
-            }
-        };
+        // What came later has dice of its own, so that the runs without it are what they were.
+        let mut later = Dice::new(seed, 4);
+        let (replaced, unwritten) = (later.trouble(300, 30), later.trouble(300, 15));
+        let alone = later.chance(200);
+        let mut trouble = |runs, most| dice.trouble(runs, most);
         Self {
             refused: trouble(400, 60),
             hangs: trouble(400, 10),
@@ -163,6 +167,8 @@ impl Faults {
             blind: trouble(400, 3),
             stopped: trouble(400, 20),
             replaced,
+            alone,
+            unwritten,
             deaf: trouble(400, 300),
             over_budget: trouble(400, 500),
             unenforced: trouble(200, 1) > 0,

@@ -8,6 +8,7 @@ use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::watcher;
 use soak_api::SoakTest;
@@ -16,6 +17,7 @@ use tokio::sync::Notify;
 use super::api_server::{Caller, client};
 use super::cluster::Model;
 use super::faults::Dice;
+use crate::clock::Clock;
 use crate::context::Context;
 use crate::controller::{reconcile, retry_after};
 use crate::facts::PodFacts;
@@ -69,10 +71,7 @@ pub(super) async fn replica(
     let mut dice = Dice::new(seed, 100 + number);
     let mut pod = 0;
     for start in 0.. {
-        let caller = Arc::new(Caller {
-            holder: format!("operator-{number}-{pod}"),
-            killed: Notify::new(),
-        });
+        let caller = Arc::new(Caller::new(format!("operator-{number}-{pod}")));
         let identity = format!("{}/{start}", caller.holder);
         let feed = Dice::new(seed, 1_000 * (number + 1) + start);
         let process = process(model.clone(), caller.clone(), identity, feed, &told_to_stop);
@@ -114,12 +113,7 @@ async fn process(
     told_to_stop: &Notify,
 ) -> End {
     let client = client(model.clone(), caller.clone());
-    let (mut keeper, mut leadership) = Keeper::new(
-        client.clone(),
-        "soak-system",
-        caller.holder.clone(),
-        model.clock,
-    );
+    let (mut keeper, mut leadership) = keeper(client.clone(), &caller, model.clock);
     let work = async {
         leadership.acquired().await;
         model.tell(format!("{identity} leads"));
@@ -136,6 +130,11 @@ async fn process(
     end
 }
 
+/// What takes and keeps the Lease for that operator.
+pub(super) fn keeper(client: Client, caller: &Caller, clock: Clock) -> (Keeper, Leadership) {
+    Keeper::new(client, "soak-system", caller.holder.clone(), clock)
+}
+
 /// What the watches have brought.
 struct Seen {
     test: Mutex<Option<Arc<SoakTest>>>,
@@ -144,7 +143,7 @@ struct Seen {
 
 async fn lead(
     model: &Arc<Model>,
-    client: kube::Client,
+    client: Client,
     identity: String,
     leadership: Leadership,
     dice: Dice,

@@ -26,6 +26,9 @@ const WATCHED_WITHIN: SignedDuration = SignedDuration::from_secs(12);
 /// How long after it was renewed the last time a Lease may still be held, and how long it takes to take it over.
 const LEASED: f64 = 20.0;
 
+/// For how many seconds nothing may be written by an operator that is there: a heartbeat a minute, three of which are missed.
+const SILENT: f64 = 200.0;
+
 /// How many reconciles, and how many writes, a soak may take to begin, and then in an hour: chaos every ten seconds, faults
 /// and retries included.
 const BEGINNING: f64 = 200.0;
@@ -49,18 +52,18 @@ pub(super) struct Promises {
     pub(super) cut_off: Vec<i128>,
     /// Whether what the outcome rests on was kept.
     pub(super) kept: bool,
-    /// The uid that each event was ever meant for.
-    intended: BTreeMap<u32, String>,
+    /// Each event as it was first written down.
+    intended: BTreeMap<u32, PendingIntent>,
     /// What the operator really hit, see [`Blow::on`], with the event it was hit for.
     struck: BTreeMap<String, u32>,
     before: Option<Before>,
     largest: usize,
     /// When the Lease was renewed.
     renewed: Vec<Timestamp>,
-    /// When it was let go.
-    let_go: Vec<Timestamp>,
-    /// The operators that have let it go, and when.
-    left: BTreeMap<String, Timestamp>,
+    /// When a status was written.
+    written: Vec<Timestamp>,
+    /// When the Lease was let go, and by whom.
+    let_go: Vec<(Timestamp, String)>,
     /// What is done just now was asked for by one that has let it go since.
     was_on_its_way: bool,
     disturbances: Vec<Disturbance>,
@@ -90,6 +93,12 @@ struct Before {
     /// What it can no longer avoid.
     foregone: Option<SoakOutcome>,
     pending: Option<PendingIntent>,
+}
+
+/// What an operator asks for, by the event's index or by the uid of its pod.
+pub(super) enum Asked<'a> {
+    Event(u64),
+    Pod(&'a str),
 }
 
 /// What is about to happen to a pod.
@@ -163,27 +172,33 @@ impl Promises {
         });
     }
 
-    /// An operator is not told what came of what it asked for.
-    pub(super) fn left_unanswered(&mut self) {
-        let pending = self
-            .before
-            .as_ref()
-            .and_then(|before| before.pending.as_ref());
-        self.unanswered.extend(pending.map(|pending| pending.index));
+    /// An operator is not told what came of the event that it asked for.
+    pub(super) fn left_unanswered(&mut self, asked: Option<Asked<'_>>) {
+        let event = asked.and_then(|asked| match asked {
+            Asked::Event(index) => u32::try_from(index).ok(),
+            Asked::Pod(uid) => self.last_meant_for(uid).map(|intent| intent.index),
+        });
+        self.unanswered.extend(event);
+    }
+
+    /// The last event that was written down for that pod.
+    fn last_meant_for(&self, uid: &str) -> Option<&PendingIntent> {
+        let mut intended = self.intended.values().rev();
+        intended.find(|intent| intent.uid == uid)
     }
 
     pub(super) fn led(&mut self, caller: &str, holder: Option<&str>, at: Timestamp) {
         if holder.is_some() {
             self.renewed.push(at);
         } else {
-            self.let_go.push(at);
-            self.left.insert(caller.to_owned(), at);
+            self.let_go.push((at, caller.to_owned()));
         }
     }
 
     /// What comes next was asked for by that caller at that time.
     pub(super) fn comes_of(&mut self, caller: &str, asked: Timestamp) {
-        self.was_on_its_way = self.left.get(caller).is_some_and(|left| *left >= asked);
+        let mut let_go = self.let_go.iter();
+        self.was_on_its_way = let_go.any(|(at, by)| by == caller && *at >= asked);
     }
 
     /// A pod is hit: only one that was written down, only by the leader, only where the guard allows it.
@@ -192,19 +207,15 @@ impl Promises {
         let test = strike.test.as_deref();
         let status = test.and_then(|test| test.status.as_ref());
         let pending = status.and_then(|status| status.chaos.pending.as_ref());
+        // The SoakTest may be deleted, or end at its user's word, between the intent and the deed.
         let ended = status.is_none_or(|status| status.outcome.is_some());
-        let mut intended = self.intended.iter().rev();
-        if let Some((event, _)) = intended.find(|(_, known)| known == uid).filter(|_| ended) {
-            // The SoakTest was deleted, or ended at its user's word, between the intent and the deed.
-            let event = *event;
-            self.struck.insert(blow.on(uid, event), event);
-            return;
-        }
+        let pending = pending.or_else(|| self.last_meant_for(uid).filter(|_| ended));
         let meant = |pending: &&PendingIntent| match blow {
             Blow::Container(restarts) => pending.restarts == *restarts,
             _ => true,
         };
-        let Some(pending) = pending.filter(|pending| pending.uid == *uid).filter(meant) else {
+        let pending = pending.filter(|pending| pending.uid == *uid).filter(meant);
+        let Some(pending) = pending.cloned() else {
             self.breaks(
                 "a pod is hit only if its uid was written down before",
                 format!("{}, pending {pending:?}", blow.on(uid, 0)),
@@ -253,6 +264,9 @@ impl Promises {
                 "one pod at most for one event",
                 format!("event {}", pending.index),
             );
+        }
+        if ended {
+            return;
         }
         let guard = test.and_then(|test| test.spec.chaos.as_ref());
         let guard = guard.map(|chaos| chaos.guard.clone()).unwrap_or_default();
@@ -304,7 +318,7 @@ impl Promises {
         self.held(caller, lease, uid, at);
         let event = event.and_then(|event| u32::try_from(event).ok());
         let intended = event.and_then(|event| self.intended.get(&event));
-        if intended.is_none_or(|intended| intended != uid) {
+        if intended.is_none_or(|intended| intended.uid != uid) {
             let how = format!("{uid} for {event:?}, which is meant for {intended:?}");
             self.breaks("a pod is marked only for its own event", how);
         }
@@ -352,6 +366,7 @@ impl Promises {
         in_force: &[String],
         at: Timestamp,
     ) -> String {
+        self.written.push(at);
         let status = test.status.clone().unwrap_or_default();
         let bytes = serde_json::to_vec(&status).map_or(0, |json| json.len());
         self.largest = self.largest.max(bytes);
@@ -422,11 +437,11 @@ impl Promises {
             let known = self
                 .intended
                 .entry(pending.index)
-                .or_insert_with(|| pending.uid.clone());
-            if *known != pending.uid {
+                .or_insert_with(|| pending.clone());
+            if known.uid != pending.uid {
                 let how = format!(
-                    "event {} was for {known} and is for {}",
-                    pending.index, pending.uid
+                    "event {} was for {} and is for {}",
+                    pending.index, known.uid, pending.uid
                 );
                 self.breaks("one pod at most for one event", how);
             }
@@ -581,18 +596,21 @@ impl Promises {
             return;
         };
         let whole = overlap((from, settled), (from, settled));
+        let silent = self.written.windows(2);
+        let silent = silent.map(|pair| overlap((pair[0], pair[1]), (from, settled)));
+        let silent: f64 = silent.filter(|seconds| *seconds > SILENT).sum();
         let pauses = self.renewed.windows(2);
         let away: f64 = pauses
             .map(|pair| {
                 let mut let_go = self.let_go.iter();
-                let since = |at: &&Timestamp| is_within(**at, (pair[0], pair[1]));
-                let gone = let_go.find(since).unwrap_or(&pair[1]);
-                let most = overlap((pair[0], *gone), (from, settled)) - LEASED;
-                most.max(0.0) + overlap((*gone, pair[1]), (from, settled))
+                let gone = let_go.find(|(at, _)| is_within(*at, (pair[0], pair[1])));
+                let gone = gone.map_or(pair[1], |(at, _)| *at);
+                let most = overlap((pair[0], gone), (from, settled)) - LEASED;
+                most.max(0.0) + overlap((gone, pair[1]), (from, settled))
             })
             .sum();
-        if away > 0.1 * whole + 5.0 {
-            let how = format!("away for {away:.0} of {whole:.0} s");
+        if away.max(silent) > 0.1 * whole + 5.0 {
+            let how = format!("away for {away:.0}, silent for {silent:.0} of {whole:.0} s");
             self.breaks("no pass without an operator", how);
         }
         if unseen > 0.15 * lived {

@@ -11,10 +11,11 @@ use soak_api::{COMPONENT, Phase, SOAK_TEST, SoakOutcome};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use super::api_server::{Caller, client};
 use super::at_the_end::at_the_end;
 use super::cluster::{Model, NAME, NAMESPACE};
 use super::faults::{Dice, End, Faults};
-use super::operators::{Brake, replica};
+use super::operators::{Brake, keeper, replica};
 use crate::clock::Clock;
 use crate::mutant::Mutant;
 
@@ -56,6 +57,19 @@ struct Run {
 
 fn is_dry(seed: u64) -> bool {
     seed % 50 == 13
+}
+
+/// Whether nothing but time goes by.
+fn is_without_chaos(seed: u64) -> bool {
+    seed % 40 == 27
+}
+
+/// Where events are missed, they are why a soak does not pass; and it takes long until a minute between two heartbeats is no
+/// great part of it.
+fn goes_by_without_chaos(test: &mut serde_json::Value) {
+    let spec = &mut test["spec"];
+    spec["chaos"].take();
+    (spec["duration"], spec["deadline"]) = (json!("20m"), json!("40m"));
 }
 
 /// Two kinds that every soak has, and others that some have.
@@ -139,7 +153,7 @@ fn soaktest(seed: u64) -> serde_json::Value {
     } else {
         25 * (1 + seed % 3)
     };
-    json!({
+    let mut test = json!({
         "apiVersion": "soak-operator.io/v1alpha1",
         "kind": "SoakTest",
         "metadata": {"name": NAME, "namespace": NAMESPACE, "uid": "soak-uid"},
@@ -156,7 +170,11 @@ fn soaktest(seed: u64) -> serde_json::Value {
             "criteria": [{"name": "loss", "increase": {"query": "soak_sim_messages_lost_total", "max": 0, "durable": true}}],
             "cleanup": {"workload": if seed % 3 == 1 { "Keep" } else { "Delete" }}
         }
-    })
+    });
+    if is_without_chaos(seed) {
+        goes_by_without_chaos(&mut test);
+    }
+    test
 }
 
 fn run(seed: u64) -> Run {
@@ -255,11 +273,12 @@ async fn soak(script: &serde_json::Value, seed: u64, faults: Faults, dice: &mut 
     }
 }
 
-/// Two operators, the cluster's own controllers, and what stops operators.
+/// Two operators, or one, the cluster's own controllers, and what stops operators.
 fn begin(model: &Arc<Model>, seed: u64) -> Vec<JoinHandle<()>> {
     let brakes = [Arc::new(Brake::default()), Arc::new(Brake::default())];
     let told = [Arc::new(Notify::new()), Arc::new(Notify::new())];
-    let replicas = brakes.iter().zip(&told).zip(0..);
+    let number = if model.faults.alone { 1 } else { 2 };
+    let replicas = brakes.iter().zip(&told).zip(0..).take(number);
     let mut tasks: Vec<_> = replicas
         .map(|((brake, told), number)| {
             let (brake, told) = (brake.clone(), told.clone());
@@ -514,17 +533,63 @@ fn a_run_is_repeated_by_its_seed() {
     }
 }
 
+/// Who holds the Lease a second after an operator that had run for so long was told to stop.
+fn holder_after(ran: Duration) -> Option<String> {
+    let began = Timestamp::from_second(1_800_000_000).expect("in range");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let model = Arc::new(Model::new(1, Faults::default(), Clock::set_to(began)));
+        let caller = Arc::new(Caller::new("one".to_owned()));
+        let asking = client(model.clone(), caller.clone());
+        let (mut keeper, _leadership) = keeper(asking, &caller, model.clock);
+        let ended = tokio::time::timeout(ran, keeper.keep()).await;
+        assert!(ended.is_err(), "it keeps the Lease for as long as it runs");
+        keeper.release().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let state = model.state();
+        let lease = ("leases".to_owned(), "soak-operator".to_owned());
+        let holder = state.objects.get(&lease)?.pointer("/spec/holderIdentity")?;
+        Some(holder.as_str()?.to_owned())
+    })
+}
+
+/// Also where the Lease was being taken, or renewed, just then.
+#[test]
+fn whoever_is_told_to_stop_at_any_instant_lets_the_lease_go() {
+    for millis in (0..200).chain(4_000..4_200) {
+        assert_eq!(
+            holder_after(Duration::from_millis(millis)),
+            None,
+            "{millis}"
+        );
+    }
+}
+
 /// A run with more of the trouble that some faults only show in.
 fn run_against(mutant: Mutant, seed: u64) -> Run {
     let mut dice = Dice::new(seed, 0);
     let mut faults = Faults::drawn(seed, &mut dice);
+    let mut test = soaktest(seed);
     match mutant {
         Mutant::TakesOverDeletions => (faults.deletions, faults.lags) = (100, 500),
         Mutant::IgnoresTheLease => faults.stopped = 60,
         Mutant::GivesUpTooSoon => faults.hangs = 60,
+        // Where nothing else goes wrong, or hardly any run would pass.
+        Mutant::SaysItLed | Mutant::GoesOnWhereItWasFrozen => {
+            goes_by_without_chaos(&mut test);
+            faults = Faults {
+                stopped: 12,
+                alone: true,
+                ..Faults::default()
+            };
+        }
         _ => {}
     }
-    run_with(seed, faults, &mut dice)
+    run_of(&test, seed, faults, &mut dice)
 }
 
 /// Each fault is switched on, and runs are made until one of them breaks a promise that holds without it.
@@ -563,7 +628,8 @@ fn every_deliberate_fault_is_found() {
     assert_eq!(missed, [], "not found in {most} runs each");
 }
 
-/// Seeds that have broken a promise once, beyond those that are run every time; most of them before operators were replaced.
+/// Seeds that have broken a promise once, beyond those that are run every time; most of them before operators were replaced,
+/// and all of them before an operator was alone and before there were times in which no status could be written.
 const ONCE_BROKEN: [u64; 14] = [
     835, 1891, 2244, 3775, 9346, 19616, 30286, 37318, 44905, 57892, 65746, 72482, 83117, 87043,
 ];
@@ -571,16 +637,30 @@ const ONCE_BROKEN: [u64; 14] = [
 #[test]
 fn what_has_broken_a_promise_once_keeps_it() {
     for seed in ONCE_BROKEN {
-        let unreplaced = {
+        let without = |spared: fn(&mut Faults)| {
             let mut dice = Dice::new(seed, 0);
-            let faults = Faults::drawn(seed, &mut dice);
-            let faults = Faults {
-                replaced: 0,
-                ..faults
-            };
+            let mut faults = Faults::drawn(seed, &mut dice);
+            spared(&mut faults);
             run_with(seed, faults, &mut dice)
         };
-        for run in [run(seed), unreplaced] {
+        for run in [
+            run(seed),
+            without(|faults| {
+                *faults = Faults {
+                    unwritten: 0,
+                    alone: false,
+                    ..*faults
+                }
+            }),
+            without(|faults| {
+                *faults = Faults {
+                    unwritten: 0,
+                    alone: false,
+                    replaced: 0,
+                    ..*faults
+                }
+            }),
+        ] {
             assert_eq!(run.broken, Vec::<String>::new(), "{}", run.history);
         }
     }
