@@ -36,6 +36,9 @@ const TIDIES_EVERY: Duration = Duration::from_secs(60);
 /// How soon the next pass follows one that has written something down.
 const AT_ONCE: Duration = Duration::from_millis(200);
 
+/// How long it is at most until what went wrong is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
 /// How often what is remembered of SoakTests that are gone is forgotten.
 const FORGETS_EVERY: Duration = Duration::from_secs(30);
 
@@ -44,7 +47,13 @@ pub(crate) async fn reconcile(
     test: Arc<SoakTest>,
     ctx: &Arc<Context>,
 ) -> Result<Option<Duration>, Error> {
-    let test = ctx.latest(&test);
+    let again = step(&test, ctx).await?;
+    ctx.remember(&test, |memory| memory.failed = 0);
+    Ok(again)
+}
+
+async fn step(seen: &Arc<SoakTest>, ctx: &Arc<Context>) -> Result<Option<Duration>, Error> {
+    let test = ctx.latest(seen);
     if is_over(&test) {
         ctx.shows(&test);
         return afterwards(&test, ctx).await;
@@ -276,7 +285,7 @@ async fn refuse(
     clippy::needless_pass_by_value,
     reason = "the controller hands over what it has"
 )]
-fn after_error(test: Arc<DeserializeGuard<SoakTest>>, error: &Error, _: Arc<Context>) -> Action {
+fn after_error(test: Arc<DeserializeGuard<SoakTest>>, error: &Error, ctx: Arc<Context>) -> Action {
     let soaktest = test.name_any();
     match error {
         Error::NotYetListed => {}
@@ -286,15 +295,17 @@ fn after_error(test: Arc<DeserializeGuard<SoakTest>>, error: &Error, _: Arc<Cont
         }
         _ => tracing::warn!(soaktest, %error, "the reconcile did not come through"),
     }
-    Action::requeue(retry_after(error))
+    Action::requeue(retry_after(error, &*test, &ctx))
 }
 
-/// How long to wait before what went wrong is tried again.
-pub(crate) fn retry_after(error: &Error) -> Duration {
-    match error {
-        Error::NotYetListed => Duration::from_millis(200),
-        _ => Duration::from_secs(1),
+/// How long to wait before what went wrong is tried again: ever longer while it goes wrong, for many soaks ask an API server
+/// that has trouble already.
+pub(crate) fn retry_after(error: &Error, test: &impl ResourceExt, ctx: &Context) -> Duration {
+    if matches!(error, Error::NotYetListed) {
+        return Duration::from_millis(200);
     }
+    let before = ctx.fails(test.uid());
+    LONGEST_PAUSE.min(Duration::from_secs(1 << before.min(10)))
 }
 
 #[cfg(test)]

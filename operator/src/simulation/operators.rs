@@ -190,9 +190,9 @@ async fn steps(model: &Model, ctx: &Arc<Context>, seen: &Seen) {
         let again = match test {
             Some(test) => {
                 model.state().promises.reconciles += 1;
-                match reconcile(test, ctx).await {
+                match reconcile(test.clone(), ctx).await {
                     Ok(again) => again,
-                    Err(error) => Some(retry_after(&error)),
+                    Err(error) => Some(retry_after(&error, &*test, ctx)),
                 }
             }
             None => None,
