@@ -101,6 +101,10 @@ pub(super) enum End {
 
 /// How often each kind of trouble comes, per thousand occasions.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a trouble of its own, and any of them may come together"
+)]
 pub(super) struct Faults {
     /// A request is refused with 429 or 500 and nothing is done.
     pub(super) refused: u64,

@@ -359,16 +359,8 @@ impl Promises {
         }
     }
 
-    /// A status is written; the answer is what is worth telling of it.
-    pub(super) fn recorded(
-        &mut self,
-        test: &SoakTest,
-        in_force: &[String],
-        at: Timestamp,
-    ) -> String {
-        self.written.push(at);
-        let status = test.status.clone().unwrap_or_default();
-        let bytes = serde_json::to_vec(&status).map_or(0, |json| json.len());
+    fn is_bounded(&mut self, status: &SoakTestStatus) {
+        let bytes = serde_json::to_vec(status).map_or(0, |json| json.len());
         self.largest = self.largest.max(bytes);
         let most = if status.phase >= Phase::CleaningUp {
             COMPLETED_BYTES
@@ -381,6 +373,18 @@ impl Promises {
                 format!("{bytes} bytes in {:?}", status.phase),
             );
         }
+    }
+
+    /// A status is written; the answer is what is worth telling of it.
+    pub(super) fn recorded(
+        &mut self,
+        test: &SoakTest,
+        in_force: &[String],
+        at: Timestamp,
+    ) -> String {
+        self.written.push(at);
+        let status = test.status.clone().unwrap_or_default();
+        self.is_bounded(&status);
         let now = Before {
             phase: status.phase,
             outcome: status.outcome,
