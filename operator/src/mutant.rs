@@ -47,6 +47,8 @@ pub(crate) enum Mutant {
     BelievesSilence,
     /// Does not count the time in which no operator was there.
     IgnoresAbsence,
+    /// Takes it for presence that another operator led, however long it wrote nothing.
+    VouchesForTheSilent,
     /// Sees nothing of what happens to pods beside chaos.
     IgnoresBreaches,
     /// Brings a workload that was there before to what is planned.
@@ -77,7 +79,7 @@ impl Mutant {
     }
 
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::DropsTheUid,
         Self::TakesOverDeletions,
         Self::ForgetsTheIntent,
@@ -99,6 +101,7 @@ impl Mutant {
         Self::IgnoresTheDeadline,
         Self::BelievesSilence,
         Self::IgnoresAbsence,
+        Self::VouchesForTheSilent,
         Self::IgnoresBreaches,
         Self::ChangesWhatIsThere,
     ];

@@ -511,7 +511,10 @@ fn absence(draft: &mut Draft<'_>) {
     let another = draft.before.presence.operator != draft.observed.operator;
     let silent = 3 * heartbeat(draft.test);
     let since = if another {
-        let wrote = |led: &Led| led.since <= seen && led.until.duration_since(seen) <= silent;
+        let wrote = |led: &Led| {
+            let soon = led.until.duration_since(seen) <= silent;
+            led.since <= seen && (soon || Mutant::VouchesForTheSilent.is_on())
+        };
         let led = draft.observed.led_before.filter(wrote);
         led.map_or(seen, |led| led.until.max(seen))
     } else {

@@ -58,8 +58,8 @@ pub(super) struct Promises {
     struck: BTreeMap<String, u32>,
     before: Option<Before>,
     largest: usize,
-    /// When the Lease was renewed.
-    renewed: Vec<Timestamp>,
+    /// When the Lease was renewed, and by whom.
+    renewed: Vec<(Timestamp, String)>,
     /// When a status was written.
     written: Vec<Timestamp>,
     /// When the Lease was let go, and by whom.
@@ -189,7 +189,7 @@ impl Promises {
 
     pub(super) fn led(&mut self, caller: &str, holder: Option<&str>, at: Timestamp) {
         if holder.is_some() {
-            self.renewed.push(at);
+            self.renewed.push((at, caller.to_owned()));
         } else {
             self.let_go.push((at, caller.to_owned()));
         }
@@ -587,6 +587,20 @@ impl Promises {
         }
     }
 
+    /// For how many seconds of that window somebody led who wrote nothing for longer than whoever is there may.
+    fn silent(&self, window: (Timestamp, Timestamp)) -> f64 {
+        let stretches = self.written.windows(2).flat_map(|pair| {
+            let pause = (pair[0], pair[1]);
+            let renewed = self.renewed.iter();
+            let renewed: Vec<_> = renewed.filter(|(at, _)| is_within(*at, pause)).collect();
+            let terms = renewed.chunk_by(|a, b| a.1 == b.1);
+            let lengths = terms.map(|term| (term[0].0, term[term.len() - 1].0));
+            lengths.collect::<Vec<_>>()
+        });
+        let seconds = stretches.map(|stretch| overlap(stretch, window));
+        seconds.filter(|seconds| *seconds > SILENT).sum()
+    }
+
     pub(super) fn passed_with_evidence(
         &mut self,
         status: &SoakTestStatus,
@@ -600,17 +614,16 @@ impl Promises {
             return;
         };
         let whole = overlap((from, settled), (from, settled));
-        let silent = self.written.windows(2);
-        let silent = silent.map(|pair| overlap((pair[0], pair[1]), (from, settled)));
-        let silent: f64 = silent.filter(|seconds| *seconds > SILENT).sum();
+        let silent = self.silent((from, settled));
         let pauses = self.renewed.windows(2);
         let away: f64 = pauses
             .map(|pair| {
+                let pause = (pair[0].0, pair[1].0);
                 let mut let_go = self.let_go.iter();
-                let gone = let_go.find(|(at, _)| is_within(*at, (pair[0], pair[1])));
-                let gone = gone.map_or(pair[1], |(at, _)| *at);
-                let most = overlap((pair[0], gone), (from, settled)) - LEASED;
-                most.max(0.0) + overlap((gone, pair[1]), (from, settled))
+                let gone = let_go.find(|(at, _)| is_within(*at, pause));
+                let gone = gone.map_or(pause.1, |(at, _)| *at);
+                let most = overlap((pause.0, gone), (from, settled)) - LEASED;
+                most.max(0.0) + overlap((gone, pause.1), (from, settled))
             })
             .sum();
         if away.max(silent) > 0.1 * whole + 5.0 {
