@@ -58,8 +58,6 @@ pub(crate) struct Memory {
     pub(crate) applied_at: Option<Timestamp>,
     /// What is left of events has been looked for since the soak was over, and is gone.
     pub(crate) tidied: bool,
-    /// How many reconciles in a row did not come through.
-    pub(crate) failed: u32,
     /// What is not written down yet of the pending intent.
     pub(crate) known: Option<Known>,
     /// Whether a look goes on, when the last one was begun, and what the last that came to something came to.
@@ -240,14 +238,6 @@ impl Context {
 
     pub(crate) fn remember(&self, test: &SoakTest, change: impl FnOnce(&mut Memory)) {
         change(self.memory().entry(key(test)).or_default());
-    }
-
-    /// Counts that a reconcile of the SoakTest of that uid did not come through; the answer is how many before it in a row.
-    pub(crate) fn fails(&self, uid: Option<String>) -> u32 {
-        let mut memory = self.memory();
-        let memory = memory.entry(uid.unwrap_or_default()).or_default();
-        memory.failed += 1;
-        memory.failed - 1
     }
 
     /// What chaos is to do; empty without chaos, or before there is a seed.

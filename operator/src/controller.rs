@@ -36,9 +36,6 @@ const TIDIES_EVERY: Duration = Duration::from_secs(60);
 /// How soon the next pass follows one that has written something down.
 const AT_ONCE: Duration = Duration::from_millis(200);
 
-/// How long it is at most until what went wrong is tried again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
-
 /// How often what is remembered of SoakTests that are gone is forgotten.
 const FORGETS_EVERY: Duration = Duration::from_secs(30);
 
@@ -47,13 +44,7 @@ pub(crate) async fn reconcile(
     test: Arc<SoakTest>,
     ctx: &Arc<Context>,
 ) -> Result<Option<Duration>, Error> {
-    let again = step(&test, ctx).await?;
-    ctx.remember(&test, |memory| memory.failed = 0);
-    Ok(again)
-}
-
-async fn step(seen: &Arc<SoakTest>, ctx: &Arc<Context>) -> Result<Option<Duration>, Error> {
-    let test = ctx.latest(seen);
+    let test = ctx.latest(&test);
     if is_over(&test) {
         ctx.shows(&test);
         return afterwards(&test, ctx).await;
@@ -285,7 +276,7 @@ async fn refuse(
     clippy::needless_pass_by_value,
     reason = "the controller hands over what it has"
 )]
-fn after_error(test: Arc<DeserializeGuard<SoakTest>>, error: &Error, ctx: Arc<Context>) -> Action {
+fn after_error(test: Arc<DeserializeGuard<SoakTest>>, error: &Error, _: Arc<Context>) -> Action {
     let soaktest = test.name_any();
     match error {
         Error::NotYetListed => {}
@@ -295,17 +286,15 @@ fn after_error(test: Arc<DeserializeGuard<SoakTest>>, error: &Error, ctx: Arc<Co
         }
         _ => tracing::warn!(soaktest, %error, "the reconcile did not come through"),
     }
-    Action::requeue(retry_after(error, &*test, &ctx))
+    Action::requeue(retry_after(error))
 }
 
-/// How long to wait before what went wrong is tried again: ever longer while it goes wrong, for many soaks ask an API server
-/// that has trouble already.
-pub(crate) fn retry_after(error: &Error, test: &impl ResourceExt, ctx: &Context) -> Duration {
-    if matches!(error, Error::NotYetListed) {
-        return Duration::from_millis(200);
+/// How long to wait before what went wrong is tried again.
+pub(crate) fn retry_after(error: &Error) -> Duration {
+    match error {
+        Error::NotYetListed => Duration::from_millis(200),
+        _ => Duration::from_secs(1),
     }
-    let before = ctx.fails(test.uid());
-    LONGEST_PAUSE.min(Duration::from_secs(1 << before.min(10)))
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ pub(crate) struct Keeper {
     term: watch::Sender<Option<Term>>,
     /// Whom we saw holding it, by renewal, and since when: time is measured here, not read off another's clock.
     rival: Option<(Option<MicroTime>, Instant)>,
-    /// What was last asked for has no answer, and may be done yet.
+    /// What was asked for has no answer, and may be done yet, or met a conflict, which may be with what was asked for before.
     unanswered: bool,
 }
 
@@ -115,10 +115,9 @@ impl Keeper {
     pub(crate) async fn keep(&mut self) {
         loop {
             let asked_at = Instant::now();
-            let answer = tokio::time::timeout(REQUEST_TIMEOUT, self.ask()).await;
-            self.unanswered &= !matches!(answer, Ok(Ok(_)));
-            match answer {
+            match tokio::time::timeout(REQUEST_TIMEOUT, self.ask()).await {
                 Ok(Ok(Answer::Held { before })) => {
+                    self.unanswered = false;
                     let before = self.term.borrow().map_or(before, |term| term.before);
                     let until = asked_at + DURATION;
                     self.term.send_replace(Some(Term { until, before }));
@@ -212,6 +211,8 @@ impl Keeper {
         let holder = holder_of(&lease).cloned();
         if holder.as_ref() != Some(&self.holder) && holder.is_some() && !self.rival_is_dead(&lease)
         {
+            // What was asked for before meets a conflict.
+            self.unanswered = false;
             return Ok(Answer::Taken);
         }
         let before = lease.spec.as_ref().and_then(|spec| {

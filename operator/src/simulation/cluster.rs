@@ -82,6 +82,8 @@ pub(super) struct State {
     pub(super) meddler: Meddler,
     /// No status can be written before.
     pub(super) unwritten_until: Timestamp,
+    /// For how many seconds in all none could be written, or can.
+    pub(super) unwritten_seconds: f64,
     /// Of what came later, so that the runs without it are what they were.
     later: Dice,
     /// What goes wrong.
@@ -112,6 +114,7 @@ impl Model {
                 disturbed_at: now,
                 meddler: Meddler::new(seed),
                 unwritten_until: now,
+                unwritten_seconds: 0.0,
                 later: Dice::new(seed, 6),
                 faults,
             }),
@@ -370,8 +373,9 @@ impl State {
                 120_000
             };
             let millis = self.later.between(5_000, most);
-            self.unwritten_until =
-                now + SignedDuration::from_millis(i64::try_from(millis).unwrap_or(5_000));
+            let lasts = SignedDuration::from_millis(i64::try_from(millis).unwrap_or(5_000));
+            self.unwritten_until = now + lasts;
+            self.unwritten_seconds += lasts.as_secs_f64();
             let what = format!("no status can be written for {millis} ms");
             self.history.tell(now, what);
         }

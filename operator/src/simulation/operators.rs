@@ -190,9 +190,9 @@ async fn steps(model: &Model, ctx: &Arc<Context>, seen: &Seen) {
         let again = match test {
             Some(test) => {
                 model.state().promises.reconciles += 1;
-                match reconcile(test.clone(), ctx).await {
+                match reconcile(test, ctx).await {
                     Ok(again) => again,
-                    Err(error) => Some(retry_after(&error, &*test, ctx)),
+                    Err(error) => Some(retry_after(&error)),
                 }
             }
             None => None,

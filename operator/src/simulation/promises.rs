@@ -34,6 +34,10 @@ const SILENT: f64 = 200.0;
 const BEGINNING: f64 = 200.0;
 const HOURLY: f64 = 5_000.0;
 
+/// And how many in each second in which no status can be written: it is tried again, at the end of a soak with its journal and
+/// its evidence.
+const RETRIED: f64 = 3.0;
+
 /// What was seen of the promises so far.
 #[derive(Debug, Default)]
 pub(super) struct Promises {
@@ -657,9 +661,9 @@ impl Promises {
         }
     }
 
-    /// What the cluster has to bear, in a run of so many seconds.
-    pub(super) fn burden(&mut self, seconds: f64) {
-        let most = BEGINNING + HOURLY * seconds / 3_600.0;
+    /// What the cluster has to bear, in a run of so many seconds, in so many of which no status could be written.
+    pub(super) fn burden(&mut self, seconds: f64, unwritten: f64) {
+        let most = BEGINNING + HOURLY * seconds / 3_600.0 + RETRIED * unwritten;
         let (reconciles, writes) = (self.reconciles, self.writes);
         if f64::from(reconciles.max(writes)) > most {
             let how = format!("{reconciles} reconciles and {writes} writes in {seconds:.0} s");

@@ -252,7 +252,8 @@ async fn soak(script: &serde_json::Value, seed: u64, faults: Faults, dice: &mut 
         state.promises.breaks(promise, how);
     }
     let seconds = model.clock.now().duration_since(began).as_secs_f64();
-    state.promises.burden(seconds);
+    let unwritten = state.unwritten_seconds;
+    state.promises.burden(seconds, unwritten);
     let status = test
         .and_then(|test| test.status.clone())
         .unwrap_or_default();
