@@ -158,20 +158,20 @@ impl Keeper {
         let released = async {
             loop {
                 match self.give_back().await {
-                    Ok(ours) if ours || !self.unanswered => return ours,
-                    Ok(_) => {}
+                    Ok(true) => {
+                        tracing::info!("the lease is released");
+                        return;
+                    }
+                    Ok(false) if !self.unanswered => return,
+                    Ok(false) => {}
                     Err(error) => tracing::debug!(%error, "failed to release the lease"),
                 }
                 tokio::time::sleep(RELEASE_EVERY).await;
             }
         };
-        match tokio::time::timeout(RELEASED_WITHIN, released).await {
-            Ok(true) => tracing::info!("the lease is released"),
-            Ok(false) => {}
-            Err(_) if !led => {}
-            Err(_) => {
-                tracing::warn!("the lease could not be released, it runs out by itself");
-            }
+        let in_time = tokio::time::timeout(RELEASED_WITHIN, released).await;
+        if led && in_time.is_err() {
+            tracing::warn!("the lease could not be released, it runs out by itself");
         }
     }
 
