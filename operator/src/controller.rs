@@ -20,6 +20,7 @@ use crate::chaos;
 use crate::context::{Context, Error, Known};
 use crate::decide::{decide, resolve, undone};
 use crate::decision::{Decision, Effect};
+use crate::mutant::Mutant;
 use crate::observe::observe;
 use crate::record::record;
 
@@ -293,6 +294,7 @@ fn after_error(test: Arc<DeserializeGuard<SoakTest>>, error: &Error, _: Arc<Cont
 pub(crate) fn retry_after(error: &Error) -> Duration {
     match error {
         Error::NotYetListed => Duration::from_millis(200),
+        _ if Mutant::PausesTooLong.is_on() => Duration::from_secs(8),
         _ => Duration::from_secs(1),
     }
 }

@@ -43,6 +43,8 @@ pub(crate) enum Mutant {
     MakesUpForMissed,
     /// Goes on beyond the deadline.
     IgnoresTheDeadline,
+    /// Tries what went wrong again only after a pause that steps over a deadline.
+    PausesTooLong,
     /// Takes missing data for data.
     BelievesSilence,
     /// Does not count the time in which no operator was there.
@@ -79,7 +81,7 @@ impl Mutant {
     }
 
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::DropsTheUid,
         Self::TakesOverDeletions,
         Self::ForgetsTheIntent,
@@ -99,6 +101,7 @@ impl Mutant {
         Self::IgnoresRecovery,
         Self::MakesUpForMissed,
         Self::IgnoresTheDeadline,
+        Self::PausesTooLong,
         Self::BelievesSilence,
         Self::IgnoresAbsence,
         Self::VouchesForTheSilent,

@@ -72,7 +72,7 @@ async fn serve(
     let path = Path::of(&parts.uri, sent);
     let (fate, before, after) = {
         let mut state = model.state();
-        let fate = state.fate(&path, sent);
+        let fate = state.fate(&parts.method, &path, sent);
         (fate, state.dice.between(1, 40), state.dice.between(1, 40))
     };
     tokio::time::sleep(Duration::from_millis(before)).await;
@@ -203,6 +203,11 @@ impl Path {
     fn is_status(&self) -> bool {
         self.subresource == "status"
     }
+
+    /// Whether it is what a soak brings along, and no event makes or takes.
+    fn is_of_workload(&self) -> bool {
+        !matches!(self.resource.as_str(), "pods" | "networkpolicies")
+    }
 }
 
 impl fmt::Display for Path {
@@ -244,13 +249,16 @@ impl State {
         json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items})
     }
 
-    fn fate(&mut self, path: &Path, now: Timestamp) -> Fate {
+    fn fate(&mut self, method: &Method, path: &Path, now: Timestamp) -> Fate {
         let faults = self.faults;
+        let busy = now.as_second() % 2 == 0;
+        if faults.undeletable && *method == Method::DELETE && path.is_of_workload() {
+            return Fate::Refused { busy };
+        }
         if self.calm {
             return Fate::Served;
         }
-        if path.is_status() && now < self.unwritten_until {
-            let busy = now.as_second() % 2 == 0;
+        if path.is_status() && now < self.unwritten_until() {
             return Fate::Refused { busy };
         }
         let done = self.dice.chance(500);
@@ -345,9 +353,9 @@ impl State {
             labelled(&live.pod),
         );
         let object = serde_json::to_value(&live.pod).unwrap_or_default();
-        let lease = ("leases".to_owned(), "soak-operator".to_owned());
-        let lease = self.objects.get(&lease);
-        self.promises.marks(&caller.holder, lease, &uid, event, now);
+        let lease = self.lease();
+        self.promises
+            .marks(&caller.holder, lease.as_ref(), &uid, event, now);
         if self.meddler.comes(self.faults.meddles, now) {
             let what = "another NetworkPolicy selects all pods";
             self.history.tell(now, what.to_owned());
@@ -468,11 +476,7 @@ impl State {
     }
 
     fn undo(&mut self, caller: &str, now: Timestamp) {
-        let lease = self
-            .objects
-            .get(&("leases".to_owned(), "soak-operator".to_owned()))
-            .cloned();
-        let test = self.test();
+        let (lease, test) = (self.lease(), self.test());
         self.promises
             .undoes(caller, lease.as_ref(), test.as_deref(), now);
     }

@@ -15,7 +15,7 @@ use soak_api::{COMPONENT, EVENT, SOAK_TEST, SoakTest};
 
 use super::faults::{Dice, End, Faults, Meddler};
 use super::history::History;
-use super::promises::{Blow, Promises, Strike};
+use super::promises::{Blow, Promises, Strike, overlap};
 use crate::clock::Clock;
 use crate::decision::Answer;
 use crate::workload;
@@ -80,10 +80,8 @@ pub(super) struct State {
     pub(super) changed: bool,
     disturbed_at: Timestamp,
     pub(super) meddler: Meddler,
-    /// No status can be written before.
-    pub(super) unwritten_until: Timestamp,
-    /// For how many seconds in all none could be written, or can.
-    pub(super) unwritten_seconds: f64,
+    /// When no status could be written, or can.
+    unwritten: Vec<(Timestamp, Timestamp)>,
     /// Of what came later, so that the runs without it are what they were.
     later: Dice,
     /// What goes wrong.
@@ -113,8 +111,7 @@ impl Model {
                 changed: false,
                 disturbed_at: now,
                 meddler: Meddler::new(seed),
-                unwritten_until: now,
-                unwritten_seconds: 0.0,
+                unwritten: Vec::new(),
                 later: Dice::new(seed, 6),
                 faults,
             }),
@@ -268,6 +265,33 @@ impl State {
         self.strike(&uid, component, live.gone_at.is_some(), blow, now);
     }
 
+    /// The Lease of the operators.
+    pub(super) fn lease(&self) -> Option<Value> {
+        let key = ("leases".to_owned(), "soak-operator".to_owned());
+        self.objects.get(&key).cloned()
+    }
+
+    /// No status can be written before.
+    pub(super) fn unwritten_until(&self) -> Timestamp {
+        let last = self.unwritten.last();
+        last.map_or(Timestamp::MIN, |(_, until)| *until)
+    }
+
+    /// For how many seconds none could be written until now.
+    pub(super) fn unwritten_seconds(&self, now: Timestamp) -> f64 {
+        let so_far = (Timestamp::MIN, now);
+        let seconds = self.unwritten.iter().map(|time| overlap(*time, so_far));
+        seconds.sum()
+    }
+
+    /// Hardly anything goes wrong from now on.
+    pub(super) fn calms_down(&mut self, now: Timestamp) {
+        self.calm = true;
+        if let Some((_, until)) = self.unwritten.last_mut() {
+            *until = now.min(*until);
+        }
+    }
+
     /// Holds what is about to be done to a pod or a Deployment against the promises.
     pub(super) fn strike(
         &mut self,
@@ -277,11 +301,11 @@ impl State {
         blow: Blow<'_>,
         now: Timestamp,
     ) {
-        let lease = ("leases".to_owned(), "soak-operator".to_owned());
+        let lease = self.lease();
         let strike = Strike {
             uid,
             blow,
-            lease: self.objects.get(&lease),
+            lease: lease.as_ref(),
             test: self.test(),
             ready: self.ready(component),
             terminating,
@@ -366,7 +390,7 @@ impl State {
                 .tell(now, format!("Prometheus is away for {away} ms"));
             self.blind.push((now, until));
         }
-        if now >= self.unwritten_until && self.later.chance(faults.unwritten) {
+        if now >= self.unwritten_until() && self.later.chance(faults.unwritten) {
             let most = if self.later.chance(250) {
                 400_000
             } else {
@@ -374,8 +398,7 @@ impl State {
             };
             let millis = self.later.between(5_000, most);
             let lasts = SignedDuration::from_millis(i64::try_from(millis).unwrap_or(5_000));
-            self.unwritten_until = now + lasts;
-            self.unwritten_seconds += lasts.as_secs_f64();
+            self.unwritten.push((now, now + lasts));
             let what = format!("no status can be written for {millis} ms");
             self.history.tell(now, what);
         }

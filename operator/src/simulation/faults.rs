@@ -146,6 +146,8 @@ pub(super) struct Faults {
     pub(super) meddles: u64,
     /// The operator may not undo anything.
     pub(super) stuck: bool,
+    /// Nothing of the workload can be deleted, not even where nothing else goes wrong any more.
+    pub(super) undeletable: bool,
     /// What never comes right.
     pub(super) ends: Option<End>,
 }
@@ -156,7 +158,7 @@ impl Faults {
         // What came later has dice of its own, so that the runs without it are what they were.
         let mut later = Dice::new(seed, 4);
         let (replaced, unwritten) = (later.trouble(300, 30), later.trouble(300, 15));
-        let alone = later.chance(200);
+        let (alone, undeletable) = (later.chance(200), later.chance(100));
         let mut trouble = |runs, most| dice.trouble(runs, most);
         Self {
             refused: trouble(400, 60),
@@ -179,6 +181,7 @@ impl Faults {
             hindered: trouble(100, 1) > 0,
             meddles: 300,
             stuck: trouble(100, 1) > 0,
+            undeletable,
             ends: match dice.between(0, 19) {
                 0 => Some(End::Blind),
                 1 => Some(End::NeverReady),

@@ -594,12 +594,11 @@ impl Promises {
     /// For how many seconds of that window somebody led who wrote nothing for longer than whoever is there may.
     fn silent(&self, window: (Timestamp, Timestamp)) -> f64 {
         let stretches = self.written.windows(2).flat_map(|pair| {
-            let pause = (pair[0], pair[1]);
-            let renewed = self.renewed.iter();
-            let renewed: Vec<_> = renewed.filter(|(at, _)| is_within(*at, pause)).collect();
-            let terms = renewed.chunk_by(|a, b| a.1 == b.1);
-            let lengths = terms.map(|term| (term[0].0, term[term.len() - 1].0));
-            lengths.collect::<Vec<_>>()
+            // They are in the order of time.
+            let from = self.renewed.partition_point(|(at, _)| *at < pair[0]);
+            let to = self.renewed.partition_point(|(at, _)| *at <= pair[1]);
+            let terms = self.renewed[from..to].chunk_by(|a, b| a.1 == b.1);
+            terms.map(|term| (term[0].0, term[term.len() - 1].0))
         });
         let seconds = stretches.map(|stretch| overlap(stretch, window));
         seconds.filter(|seconds| *seconds > SILENT).sum()

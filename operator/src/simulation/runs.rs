@@ -19,7 +19,7 @@ use super::operators::{Brake, keeper, replica};
 use crate::clock::Clock;
 use crate::mutant::Mutant;
 
-/// Nothing goes wrong any more in this last part before the deadline: a deadline is kept by whoever is there to keep it.
+/// Hardly anything goes wrong in this last part before the deadline: a deadline is kept by whoever is there to keep it.
 const CALM: SignedDuration = SignedDuration::from_secs(100);
 
 /// What a user does in the middle.
@@ -188,6 +188,11 @@ fn run_with(seed: u64, faults: Faults, dice: &mut Dice) -> Run {
 }
 
 fn run_of(test: &serde_json::Value, seed: u64, faults: Faults, dice: &mut Dice) -> Run {
+    repeatably(soak(test, seed, faults, dice))
+}
+
+/// On a clock that only waits for who waits for it, and on one thread.
+fn repeatably<T>(what: impl Future<Output = T>) -> T {
     let threads = Arc::new(AtomicUsize::new(0));
     let counted = threads.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -196,10 +201,10 @@ fn run_of(test: &serde_json::Value, seed: u64, faults: Faults, dice: &mut Dice) 
         .on_thread_start(move || _ = counted.fetch_add(1, Ordering::Relaxed))
         .build()
         .expect("a runtime");
-    let run = runtime.block_on(soak(test, seed, faults, dice));
+    let outcome = runtime.block_on(what);
     let others = threads.load(Ordering::Relaxed);
     assert_eq!(others, 0, "a run that shares its work is not repeated");
-    run
+    outcome
 }
 
 async fn soak(script: &serde_json::Value, seed: u64, faults: Faults, dice: &mut Dice) -> Run {
@@ -251,8 +256,9 @@ async fn soak(script: &serde_json::Value, seed: u64, faults: Faults, dice: &mut 
         let promise = "what was there before is left as it was";
         state.promises.breaks(promise, how);
     }
-    let seconds = model.clock.now().duration_since(began).as_secs_f64();
-    let unwritten = state.unwritten_seconds;
+    let now = model.clock.now();
+    let unwritten = state.unwritten_seconds(now);
+    let seconds = now.duration_since(began).as_secs_f64();
     state.promises.burden(seconds, unwritten);
     let status = test
         .and_then(|test| test.status.clone())
@@ -331,14 +337,14 @@ async fn follow(model: &Model, began: Timestamp, dice: &mut Dice) -> bool {
         }
         let Some(test) = model.test() else {
             // Whoever was still at it has time to notice.
-            model.state().calm = true;
+            model.state().calms_down(now);
             tokio::time::sleep(Duration::from_secs(30)).await;
             return deleted;
         };
         let status = test.status.as_ref();
         let deadline = status.and_then(|status| status.deadline_at);
         if deadline.is_some_and(|deadline| now > deadline - CALM) {
-            model.state().calm = true;
+            model.state().calms_down(now);
         }
         if status.is_some_and(|status| status.phase == Phase::Completed) || overdue(deadline) {
             return deleted;
@@ -537,12 +543,7 @@ fn a_run_is_repeated_by_its_seed() {
 /// Who holds the Lease a second after an operator that had run for so long was told to stop.
 fn holder_after(ran: Duration) -> Option<String> {
     let began = Timestamp::from_second(1_800_000_000).expect("in range");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
+    repeatably(async {
         let model = Arc::new(Model::new(1, Faults::default(), Clock::set_to(began)));
         let caller = Arc::new(Caller::new("one".to_owned()));
         let asking = client(model.clone(), caller.clone());
@@ -552,8 +553,8 @@ fn holder_after(ran: Duration) -> Option<String> {
         keeper.release().await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         let state = model.state();
-        let lease = ("leases".to_owned(), "soak-operator".to_owned());
-        let holder = state.objects.get(&lease)?.pointer("/spec/holderIdentity")?;
+        let lease = state.lease()?;
+        let holder = lease.pointer("/spec/holderIdentity")?;
         Some(holder.as_str()?.to_owned())
     })
 }
@@ -579,6 +580,7 @@ fn run_against(mutant: Mutant, seed: u64) -> Run {
         Mutant::TakesOverDeletions => (faults.deletions, faults.lags) = (100, 500),
         Mutant::IgnoresTheLease => (faults.stopped, faults.alone) = (60, false),
         Mutant::GivesUpTooSoon => faults.hangs = 60,
+        Mutant::PausesTooLong => faults.undeletable = true,
         // Where nothing else goes wrong, or hardly any run would pass.
         Mutant::SaysItLed | Mutant::GoesOnWhereItWasFrozen => {
             goes_by_without_chaos(&mut test);
@@ -646,31 +648,31 @@ const ONCE_BROKEN: [u64; 16] = [
 
 #[test]
 fn what_has_broken_a_promise_once_keeps_it() {
+    let as_drawn = |faults: Faults| faults;
+    let where_all_is_deleted = |faults| Faults {
+        undeletable: false,
+        ..faults
+    };
+    let with_two_that_write = |faults| Faults {
+        unwritten: 0,
+        alone: false,
+        ..where_all_is_deleted(faults)
+    };
+    let with_nobody_replaced = |faults| Faults {
+        replaced: 0,
+        ..with_two_that_write(faults)
+    };
+    let eras: [&dyn Fn(Faults) -> Faults; 4] = [
+        &as_drawn,
+        &where_all_is_deleted,
+        &with_two_that_write,
+        &with_nobody_replaced,
+    ];
     for seed in ONCE_BROKEN {
-        let without = |spared: fn(&mut Faults)| {
+        for of_era in eras {
             let mut dice = Dice::new(seed, 0);
-            let mut faults = Faults::drawn(seed, &mut dice);
-            spared(&mut faults);
-            run_with(seed, faults, &mut dice)
-        };
-        for run in [
-            run(seed),
-            without(|faults| {
-                *faults = Faults {
-                    unwritten: 0,
-                    alone: false,
-                    ..*faults
-                }
-            }),
-            without(|faults| {
-                *faults = Faults {
-                    unwritten: 0,
-                    alone: false,
-                    replaced: 0,
-                    ..*faults
-                }
-            }),
-        ] {
+            let faults = of_era(Faults::drawn(seed, &mut dice));
+            let run = run_with(seed, faults, &mut dice);
             assert_eq!(run.broken, Vec::<String>::new(), "{}", run.history);
         }
     }
