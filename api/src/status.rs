@@ -81,7 +81,7 @@ pub struct SoakTestStatus {
     /// The ConfigMap that keeps what the outcome rests on, for reports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
-    /// For `kubectl wait`: WorkloadReady, MetricsAvailable, ChaosHealthy, Complete, Passed.
+    /// For `kubectl wait`: WorkloadReady, MetricsAvailable, ChaosHealthy, CleanedUp, Complete, Passed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

@@ -88,8 +88,18 @@ async fn without_permission_to_delete_events_are_refused_by_name_and_the_soak_st
         let last = status.chaos.recent.last().unwrap();
         assert_eq!(last.result, EventResult::Abandoned, "{last:?}");
         told_in_the_words_of_the_api_server(&namespace).await;
-        // The workload cannot be removed, which holds up nothing.
+        // The workload cannot be removed, which holds up nothing, and is said.
         let status = soak.ends().await;
+        let mut conditions = status.conditions.iter();
+        let cleaned_up = conditions
+            .find(|condition| condition.type_ == "CleanedUp")
+            .expect("a condition CleanedUp");
+        assert_eq!(cleaned_up.status, "False");
+        assert!(
+            cleaned_up.message.contains("deployment hindered-worker"),
+            "{}",
+            cleaned_up.message
+        );
         came_to(&status, SoakOutcome::Inconclusive);
         let evidence = criterion(&status, "evidence");
         assert!(

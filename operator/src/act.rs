@@ -13,6 +13,7 @@ use soak_api::{CrashEndpoint, PendingIntent, SoakTest};
 
 use crate::chaos::{self, Deed};
 use crate::context::{Context, Error, Known};
+use crate::decide::last_look;
 use crate::decision::{Answer, Effect, Tried, Undoing};
 use crate::effects::{self, Refusal, remove_owned, within};
 use crate::mutant::Mutant;
@@ -76,8 +77,8 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
         } => inject(&test, intent, deed, version, again, ctx).await,
         Effect::Drain => Ok(drain(&test, ctx).await),
         Effect::Undo(all) => undo(&test, &all, ctx).await,
-        Effect::Restore => Box::pin(restore(&test, ctx)).await.map(|()| Done::Nothing),
-        Effect::Remove => remove(&test, ctx).await.map(|()| Done::Nothing),
+        Effect::Restore => cleaned(&test, restore(&test, ctx), ctx).await,
+        Effect::Remove => cleaned(&test, remove(&test, ctx), ctx).await,
     }
 }
 
@@ -339,13 +340,42 @@ async fn undo(test: &SoakTest, all: &[Undoing], ctx: &Context) -> Result<Done, E
     Ok(Done::Undone(done))
 }
 
+/// Waits for what cleans up, as long as the deadline allows. What does not come through is no reason not to go on: whether all
+/// is gone is looked at, and it is tried again.
+async fn cleaned(
+    test: &SoakTest,
+    cleaning: impl Future<Output = Result<(), Error>>,
+    ctx: &Context,
+) -> Result<Done, Error> {
+    let cleaning = Box::pin(cleaning);
+    let until_last = last_look(test).map(|last| last.duration_since(ctx.now()));
+    let result = match until_last.and_then(|left| Duration::try_from(left).ok()) {
+        Some(left) => tokio::time::timeout(left, cleaning).await,
+        None => Ok(cleaning.await),
+    };
+    let problem = match result {
+        Ok(Ok(())) => return Ok(Done::Nothing),
+        Ok(Err(Error::NotLeading)) => return Err(Error::NotLeading),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no answer before the deadline".to_owned(),
+    };
+    let soaktest = test.name_any();
+    tracing::warn!(soaktest, problem, "not all is cleaned up");
+    Ok(Done::Nothing)
+}
+
 /// Undoes all that is left of events, each whatever becomes of the others; the first error.
 async fn restore(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
+    let result = scale_back(test, ctx).await;
+    result.and(reconnect_all(test, ctx).await)
+}
+
+async fn scale_back(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
     let mut result = Ok(());
     for component in chaos::scaled(test) {
         result = result.and(effects::scale_back(test, component, ctx).await);
     }
-    result.and(reconnect_all(test, ctx).await)
+    result
 }
 
 /// Takes away what is left of events that cut pods off.
@@ -491,6 +521,10 @@ async fn remove(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
     for service in workload::services(test) {
         let name = service.name_any();
         result = result.and(remove_owned(test, &services, &name, &last, ctx).await);
+    }
+    if result.is_err() {
+        // What stays for now is as it was planned.
+        result = result.and(scale_back(test, ctx).await);
     }
     result
 }

@@ -18,9 +18,8 @@ use soak_api::{PendingIntent, Phase, SOAK_TEST, SoakTest};
 use crate::act::{Done, act, reconnect_all};
 use crate::chaos;
 use crate::context::{Context, Error, Known};
-use crate::decide::{decide, resolve, undone};
+use crate::decide::{decide, is_left, resolve, undone};
 use crate::decision::{Decision, Effect};
-use crate::mutant::Mutant;
 use crate::observe::observe;
 use crate::record::record;
 
@@ -48,7 +47,9 @@ pub(crate) async fn reconcile(
     let test = ctx.latest(&test);
     if is_over(&test) {
         ctx.shows(&test);
-        return afterwards(&test, ctx).await;
+        if !is_left(&test) {
+            return afterwards(&test, ctx).await;
+        }
     }
     ctx.yields(&test);
     if let Some(decision) = untold(&test, ctx) {
@@ -105,7 +106,7 @@ async fn afterwards(test: &SoakTest, ctx: &Context) -> Result<Option<Duration>, 
     }
 }
 
-/// Whether nothing is to be done any more, whatever becomes of its pods.
+/// Whether nothing is judged or injected any more, whatever becomes of its pods.
 fn is_over(test: &SoakTest) -> bool {
     let status = test.status.as_ref();
     status.is_some_and(|status| status.phase == Phase::Completed)
@@ -294,7 +295,6 @@ fn after_error(test: Arc<DeserializeGuard<SoakTest>>, error: &Error, _: Arc<Cont
 pub(crate) fn retry_after(error: &Error) -> Duration {
     match error {
         Error::NotYetListed => Duration::from_millis(200),
-        _ if Mutant::PausesTooLong.is_on() => Duration::from_secs(8),
         _ => Duration::from_secs(1),
     }
 }

@@ -43,8 +43,10 @@ pub(crate) enum Mutant {
     MakesUpForMissed,
     /// Goes on beyond the deadline.
     IgnoresTheDeadline,
-    /// Tries what went wrong again only after a pause that steps over a deadline.
-    PausesTooLong,
+    /// Waits for a clean-up that does not come through, and steps over the deadline.
+    WaitsForTheCleanUp,
+    /// Is done at the end with what could not be cleaned up.
+    ForgetsWhatIsLeft,
     /// Takes missing data for data.
     BelievesSilence,
     /// Does not count the time in which no operator was there.
@@ -81,7 +83,7 @@ impl Mutant {
     }
 
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 25] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::DropsTheUid,
         Self::TakesOverDeletions,
         Self::ForgetsTheIntent,
@@ -101,7 +103,8 @@ impl Mutant {
         Self::IgnoresRecovery,
         Self::MakesUpForMissed,
         Self::IgnoresTheDeadline,
-        Self::PausesTooLong,
+        Self::WaitsForTheCleanUp,
+        Self::ForgetsWhatIsLeft,
         Self::BelievesSilence,
         Self::IgnoresAbsence,
         Self::VouchesForTheSilent,

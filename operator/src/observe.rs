@@ -73,7 +73,7 @@ pub(crate) async fn observe(
     };
     let open = plan.as_deref().ok().filter(|_| !held);
     let (owners, cut_off) = traces(test, &status, open, ctx, now).await;
-    let remaining = if status.phase == Phase::CleaningUp {
+    let remaining = if status.phase >= Phase::CleaningUp {
         remaining(test, cut_off.as_ref(), ctx).await
     } else {
         Vec::new()
@@ -151,7 +151,10 @@ async fn traces(
         Some((plan.kind(event)?, chaos::deed(test, plan, event)?))
     });
     // Whatever may have been done late is found here, too.
-    let keeps = matches!(status.phase, Phase::Settling | Phase::CleaningUp);
+    let keeps = matches!(
+        status.phase,
+        Phase::Settling | Phase::CleaningUp | Phase::Completed
+    );
     let mut components: BTreeSet<String> = BTreeSet::new();
     let mut cut_off = keeps && chaos::cuts_off(test);
     if keeps {

@@ -7,6 +7,7 @@ pub(crate) mod condition {
     pub(crate) const WORKLOAD_READY: &str = "WorkloadReady";
     pub(crate) const METRICS_AVAILABLE: &str = "MetricsAvailable";
     pub(crate) const CHAOS_HEALTHY: &str = "ChaosHealthy";
+    pub(crate) const CLEANED_UP: &str = "CleanedUp";
     pub(crate) const COMPLETE: &str = "Complete";
     pub(crate) const PASSED: &str = "Passed";
 }

@@ -7,7 +7,7 @@ use crate::events;
 use crate::wording::{NOTHING, interval, measure};
 
 /// Conditions whose change is news by itself; the others follow from what is told anyway.
-const NEWS: [&str; 2] = ["MetricsAvailable", "ChaosHealthy"];
+const NEWS: [&str; 3] = ["MetricsAvailable", "ChaosHealthy", "CleanedUp"];
 
 /// A difference.
 #[derive(Clone, Debug)]

@@ -1,10 +1,11 @@
 //! Conditions for `kubectl wait`, derived from the rest of the decision.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use soak_api::{ChaosStatus, EventResult, Phase, SoakOutcome};
+use soak_api::{ChaosStatus, EventResult, Phase, SoakOutcome, SoakTest};
 
 use super::draft::Draft;
 use super::health;
+use crate::mutant::Mutant;
 use crate::reasons::condition as type_;
 
 /// A condition's status, reason and message.
@@ -84,6 +85,26 @@ fn chaos_healthy(draft: &Draft<'_>) -> Option<Answer> {
             format!("event {}: {:?}: {}", last.index, last.result, last.reason),
         ),
     })
+}
+
+/// Notes what is left of the soak in the cluster, or that it is as it is to be.
+pub(super) fn cleaned_up(draft: &mut Draft<'_>, left: &[String]) {
+    if left.is_empty() {
+        set(draft, type_::CLEANED_UP, true, "CleanedUp", "");
+    } else {
+        let message = format!("still there: {}", left.join(", "));
+        set(draft, type_::CLEANED_UP, false, "Remaining", &message);
+    }
+}
+
+/// Whether the soak is said to have left something in the cluster.
+pub(crate) fn is_left(test: &SoakTest) -> bool {
+    if Mutant::ForgetsWhatIsLeft.is_on() {
+        return false;
+    }
+    let conditions = test.status.iter().flat_map(|status| &status.conditions);
+    let mut of_it = conditions.filter(|condition| condition.type_ == type_::CLEANED_UP);
+    of_it.any(|condition| condition.status == "False")
 }
 
 fn complete(draft: &Draft<'_>) -> Answer {

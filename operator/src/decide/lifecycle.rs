@@ -10,7 +10,7 @@ use soak_api::{
 };
 
 use super::draft::{Draft, LAST_CALL, hash, heartbeat, signed};
-use super::{chaos, health, pending, recovery};
+use super::{chaos, conditions, health, pending, recovery};
 use crate::decision::Effect;
 use crate::lease::Led;
 use crate::mutant::Mutant;
@@ -24,6 +24,9 @@ const CLOSING: SignedDuration = SignedDuration::from_secs(2);
 
 /// How often the cluster is asked again to become what was planned.
 const RETRY: SignedDuration = SignedDuration::from_secs(5);
+
+/// How often it is tried after the end, and how long a clean-up may take until it is said what it waits for.
+const CLEANS_EVERY: SignedDuration = SignedDuration::from_secs(60);
 
 pub(super) fn step(draft: &mut Draft<'_>) {
     if draft.test.metadata.deletion_timestamp.is_some() {
@@ -364,45 +367,90 @@ fn summary(outcome: Outcome, criteria: &[CriterionResult]) -> String {
 }
 
 fn clean_up(draft: &mut Draft<'_>) {
+    let (effect, left) = to_clean_up(draft);
+    let late = last_look(draft.test).is_some_and(|last| draft.now >= last);
+    if left.is_empty() || late {
+        conditions::cleaned_up(draft, &left);
+        let now = draft.now;
+        draft.status().times.completed = Some(now);
+        draft.status().phase = Phase::Completed;
+        let (outcome, message) = (draft.before.outcome, draft.before.message.clone());
+        draft.announce(outcome != Some(SoakOutcome::Passed), "Completed", message);
+        if !left.is_empty() {
+            let note = format!(
+                "the deadline is over, and still there: {}; it is tried again each minute",
+                left.join(", ")
+            );
+            draft.announce(true, "NotCleanedUp", note);
+            draft.decision.effect = effect;
+            draft.look_at(draft.now + CLEANS_EVERY);
+        }
+        return;
+    }
+    let began = draft.before.times.cleaning_up;
+    if began.is_some_and(|began| draft.now >= began + CLEANS_EVERY) {
+        conditions::cleaned_up(draft, &left);
+    }
+    draft.decision.effect = effect;
+    draft.look_at(draft.now + RETRY);
+    if let Some(last) = last_look(draft.test).filter(|_| !Mutant::WaitsForTheCleanUp.is_on()) {
+        draft.look_at(last);
+    }
+}
+
+/// The soak is over, and says that something of it was left: it is tried again until nothing is, and nothing else of what is
+/// written changes.
+pub(super) fn goes_on_cleaning_up(draft: &mut Draft<'_>) {
+    if draft.test.metadata.deletion_timestamp.is_some() {
+        return;
+    }
+    let (effect, left) = to_clean_up(draft);
+    if left.is_empty() {
+        conditions::cleaned_up(draft, &left);
+        draft.announce(false, "CleanedUp", "nothing of the soak is left");
+        return;
+    }
+    draft.decision.effect = effect;
+    draft.look_at(draft.now + CLEANS_EVERY);
+}
+
+/// When nobody waits for the clean-up any more.
+pub(crate) fn last_look(test: &SoakTest) -> Option<Timestamp> {
+    let deadline = test.status.as_ref()?.deadline_at?;
+    Some(deadline - CLOSING)
+}
+
+/// What cleans up after the soak, and what there is still to be cleaned up.
+fn to_clean_up(draft: &Draft<'_>) -> (Effect, Vec<String>) {
     let keep = match draft.test.spec.cleanup.workload {
         _ if !workload::is_own(&draft.test.spec.workload) => true,
         WorkloadCleanup::Keep => true,
         WorkloadCleanup::KeepOnFailure => draft.before.outcome != Some(SoakOutcome::Passed),
         WorkloadCleanup::Delete => false,
     };
-    let late = draft
-        .before
-        .deadline_at
-        .is_some_and(|deadline| draft.now >= deadline - CLOSING);
-    let (clean, effect) = if keep {
-        (!left_behind(draft), Effect::Restore)
-    } else {
-        let gone = draft.observed.remaining.is_empty() && draft.observed.pods.is_empty();
-        (gone, Effect::Remove)
-    };
-    if clean || late {
-        let now = draft.now;
-        draft.status().times.completed = Some(now);
-        draft.status().phase = Phase::Completed;
-        let (outcome, message) = (draft.before.outcome, draft.before.message.clone());
-        draft.announce(outcome != Some(SoakOutcome::Passed), "Completed", message);
-        if late {
-            draft.decision.effect = effect;
-        }
-        return;
+    if keep {
+        return (Effect::Restore, left_behind(draft));
     }
-    draft.decision.effect = effect;
-    draft.look_at(draft.now + RETRY);
-    if let Some(deadline) = draft.before.deadline_at {
-        draft.look_at(deadline - CLOSING);
-    }
+    let pods = (!draft.observed.pods.is_empty()).then(|| "pods".to_owned());
+    let remaining = draft.observed.remaining.iter().cloned();
+    (Effect::Remove, remaining.chain(pods).collect())
 }
 
-/// Whether the workload that is to be kept is not as it was planned, or perhaps not.
-fn left_behind(draft: &Draft<'_>) -> bool {
-    let unknown = draft.observed.owners.values().any(Result::is_err)
-        || matches!(draft.observed.cut_off, Some(Err(_)));
-    unknown || !left(draft).is_empty()
+/// What of a workload that is to be kept is not as it was planned, or perhaps not.
+fn left_behind(draft: &Draft<'_>) -> Vec<String> {
+    let owners = draft.observed.owners.iter();
+    let unknown = owners.filter_map(|(component, owner)| {
+        let error = owner.as_ref().err()?;
+        Some(format!("{component}, perhaps scaled ({error})"))
+    });
+    let cut_off = draft.observed.cut_off.iter();
+    let cut_off = cut_off.filter_map(|cut_off| {
+        let error = cut_off.as_ref().err()?;
+        Some(format!("network policies, perhaps ({error})"))
+    });
+    let known = left(draft).into_iter();
+    let known = known.map(|(component, what)| format!("{component}: {what}"));
+    known.chain(unknown).chain(cut_off).collect()
 }
 
 /// What is not as it was planned, by component; of the pods that are cut off nobody says which those are of.
@@ -432,6 +480,7 @@ fn done_late(draft: &mut Draft<'_>) {
     for (component, what) in left(draft) {
         health::breach(draft, component, String::new(), breach::DONE_LATE, what);
         draft.decision.effect = Effect::Restore;
+        draft.look_at(draft.now + RETRY);
     }
 }
 

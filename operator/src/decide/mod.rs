@@ -20,7 +20,9 @@ use soak_api::{Phase, SoakTest, SoakTestStatus};
 
 pub(crate) use aftermath::{resolve, undone};
 pub(crate) use chaos::due;
+pub(crate) use conditions::is_left;
 pub(crate) use draft::{LAST_CALL, heartbeat};
+pub(crate) use lifecycle::last_look;
 
 use self::draft::Draft;
 use crate::decision::{Decision, Effect};
@@ -44,6 +46,10 @@ pub(crate) fn decide(test: &SoakTest, observed: &Observed, now: Timestamp) -> De
             ..Decision::default()
         },
     };
+    if before.phase == Phase::Completed {
+        lifecycle::goes_on_cleaning_up(&mut draft);
+        return draft.decision;
+    }
     if let Some((effect, again)) = chaos::on_the_tick(&draft) {
         draft.decision.effect = effect;
         draft.look_at(again);

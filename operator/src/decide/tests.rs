@@ -1205,6 +1205,58 @@ fn abort_ends_a_soak_in_every_phase() {
 }
 
 #[test]
+fn what_cannot_be_removed_is_said_and_tried_again_after_the_end() {
+    let mut world = World::new(6, Trouble::default(), soaktest(|_| {}));
+    world.run_until(Phase::CleaningUp);
+    let deadline = world.status().deadline_at.expect("a deadline");
+    let mut decided = |after: i64, remaining: &[&str]| {
+        let mut observed = world.observe();
+        observed.pods.clear();
+        observed.remaining = remaining.iter().map(ToString::to_string).collect();
+        let now = deadline + SignedDuration::from_secs(after);
+        let before = world.status().clone();
+        let decision = decide(&world.test, &observed, now);
+        world.test.status = Some(decision.status.clone());
+        (before, decision)
+    };
+    let says = |decision: &Decision| {
+        let conditions = decision.status.conditions.iter();
+        let mut of_it = conditions.filter(|condition| condition.type_ == "CleanedUp");
+        of_it
+            .next()
+            .map(|condition| format!("{}: {}", condition.status, condition.message))
+    };
+    let left = ["deployment friday-worker", "service friday-nats"];
+    let still = "False: still there: deployment friday-worker, service friday-nats";
+
+    let (_, early) = decided(-200, &left);
+    assert_eq!(early.status.phase, Phase::CleaningUp);
+    assert_eq!(early.effect, Effect::Remove);
+
+    let (_, last) = decided(-2, &left);
+    assert_eq!(last.status.phase, Phase::Completed);
+    assert_eq!(
+        (says(&last).as_deref(), &last.effect),
+        (Some(still), &Effect::Remove)
+    );
+    let told = last.announcements.iter().map(|one| one.reason);
+    assert_eq!(told.collect::<Vec<_>>(), ["Completed", "NotCleanedUp"]);
+
+    let (before, later) = decided(58, &left);
+    assert_eq!(later.status, before, "nothing to write");
+    assert_eq!(later.effect, Effect::Remove);
+    assert_eq!(later.again, Duration::from_secs(60));
+
+    let (before, gone) = decided(118, &[]);
+    assert_eq!(
+        (says(&gone).as_deref(), &gone.effect),
+        (Some("True: "), &Effect::None)
+    );
+    assert_eq!(gone.status.outcome, before.outcome);
+    assert_eq!(gone.again, Duration::ZERO, "nobody looks again");
+}
+
+#[test]
 fn a_soak_aborted_before_the_watch_has_seen_its_pods_still_leaves_none() {
     let mut world = World::new(
         6,

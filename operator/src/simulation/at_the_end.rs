@@ -1,7 +1,9 @@
 //! What holds once a soak is over, of the cluster as it is left.
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use soak_api::{EVIDENCE_KEY, Evidence, PhaseTimes, SoakOutcome, SoakTest, SoakTestStatus};
+use soak_api::{
+    EVIDENCE_KEY, Evidence, PhaseTimes, SoakOutcome, SoakTest, SoakTestStatus, WorkloadCleanup,
+};
 
 use super::cluster::{Life, State};
 use super::promises::overlap;
@@ -28,6 +30,7 @@ pub(super) fn at_the_end(state: &mut State, test: &SoakTest) {
             .breaks("a journal that is torn is Inconclusive", error),
     }
     state.keeps_what_it_says(test, &status);
+    state.is_cleaned_up(test);
     let left = state.in_force(test);
     if !left.is_empty() {
         state
@@ -43,7 +46,27 @@ pub(super) fn at_the_end(state: &mut State, test: &SoakTest) {
     }
 }
 
+/// Whether nothing that was to be removed is said to be left.
+pub(super) fn is_cleaned_up(test: &SoakTest) -> bool {
+    let conditions = test.status.iter().flat_map(|status| &status.conditions);
+    let mut of_it = conditions.filter(|condition| condition.type_ == "CleanedUp");
+    of_it.any(|condition| condition.status == "True")
+}
+
 impl State {
+    /// What could not be removed in time is removed later, and what is said to be removed is.
+    fn is_cleaned_up(&mut self, test: &SoakTest) {
+        let removes = workload::is_own(&test.spec.workload)
+            && test.spec.cleanup.workload == WorkloadCleanup::Delete;
+        let objects = self.objects.keys().filter(|_| removes);
+        let of_workload = |of: &str| matches!(of, "deployments" | "services");
+        let left: Vec<_> = objects.filter(|(of, _)| of_workload(of)).collect();
+        let how = format!("it says {}, left: {left:?}", is_cleaned_up(test));
+        if !is_cleaned_up(test) || !left.is_empty() {
+            self.promises.breaks("what a soak brings is removed", how);
+        }
+    }
+
     /// What is kept for reports is what the status says.
     fn keeps_what_it_says(&mut self, test: &SoakTest, status: &SoakTestStatus) {
         let Some(name) = &status.evidence else {

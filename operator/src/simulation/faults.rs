@@ -146,7 +146,7 @@ pub(super) struct Faults {
     pub(super) meddles: u64,
     /// The operator may not undo anything.
     pub(super) stuck: bool,
-    /// Nothing of the workload can be deleted, not even where nothing else goes wrong any more.
+    /// Nothing of the workload can be deleted until the soak is over, not even where nothing else goes wrong any more.
     pub(super) undeletable: bool,
     /// What never comes right.
     pub(super) ends: Option<End>,
