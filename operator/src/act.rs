@@ -13,7 +13,7 @@ use soak_api::{CrashEndpoint, PendingIntent, SoakTest};
 
 use crate::chaos::{self, Deed};
 use crate::context::{Context, Error, Known};
-use crate::decide::last_look;
+use crate::decide::{is_over, last_look};
 use crate::decision::{Answer, Effect, Tried, Undoing};
 use crate::effects::{self, Refusal, remove_owned, within};
 use crate::mutant::Mutant;
@@ -340,17 +340,19 @@ async fn undo(test: &SoakTest, all: &[Undoing], ctx: &Context) -> Result<Done, E
     Ok(Done::Undone(done))
 }
 
-/// Waits for what cleans up, as long as the deadline allows. What does not come through is no reason not to go on: whether all
-/// is gone is looked at, and it is tried again.
+/// Waits for what cleans up, as long as the deadline allows, or for good where the soak is over. What does not come through is
+/// no reason not to go on: whether all is gone is looked at, and it is tried again.
 async fn cleaned(
     test: &SoakTest,
     cleaning: impl Future<Output = Result<(), Error>>,
     ctx: &Context,
 ) -> Result<Done, Error> {
     let cleaning = Box::pin(cleaning);
-    let until_last = last_look(test).map(|last| last.duration_since(ctx.now()));
-    let result = match until_last.and_then(|left| Duration::try_from(left).ok()) {
-        Some(left) => tokio::time::timeout(left, cleaning).await,
+    let result = match last_look(test).filter(|_| !is_over(test)) {
+        Some(last) => {
+            let left = last.duration_since(ctx.now());
+            tokio::time::timeout(Duration::try_from(left).unwrap_or_default(), cleaning).await
+        }
         None => Ok(cleaning.await),
     };
     let problem = match result {
@@ -379,7 +381,7 @@ async fn scale_back(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
 }
 
 /// Takes away what is left of events that cut pods off.
-pub(crate) async fn reconnect_all(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
+async fn reconnect_all(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
     if !chaos::cuts_off(test) {
         return Ok(());
     }

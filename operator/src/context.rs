@@ -56,8 +56,8 @@ pub(crate) struct Memory {
     pub(crate) deployed: Option<Result<(), String>>,
     /// When that was.
     pub(crate) applied_at: Option<Timestamp>,
-    /// What is left of events has been looked for since the soak was over, and is gone.
-    pub(crate) tidied: bool,
+    /// When it was last looked for what is left of a soak that is over, and whether anything may be.
+    pub(crate) looked_for_left: Option<(Timestamp, bool)>,
     /// What is not written down yet of the pending intent.
     pub(crate) known: Option<Known>,
     /// Whether a look goes on, when the last one was begun, and what the last that came to something came to.

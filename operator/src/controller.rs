@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::DeserializeGuard;
@@ -13,12 +13,12 @@ use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{PredicateConfig, WatchStreamExt, predicates, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
-use soak_api::{PendingIntent, Phase, SOAK_TEST, SoakTest};
+use soak_api::{PendingIntent, SOAK_TEST, SoakTest};
 
-use crate::act::{Done, act, reconnect_all};
+use crate::act::{Done, act};
 use crate::chaos;
 use crate::context::{Context, Error, Known};
-use crate::decide::{decide, is_left, resolve, undone};
+use crate::decide::{CLEANS_EVERY, decide, is_left, is_over, resolve, undone};
 use crate::decision::{Decision, Effect};
 use crate::observe::observe;
 use crate::record::record;
@@ -29,9 +29,6 @@ const CONCURRENCY: u16 = 16;
 /// How long a watch goes on until it is opened anew where it left off. One whose connection died without a word tells nothing
 /// until then, and what is not told in time may fail a soak.
 pub(crate) const WATCHED_FOR: Duration = Duration::from_secs(30);
-
-/// How long it is until what is left of events is looked for again where that could not be done.
-const TIDIES_EVERY: Duration = Duration::from_secs(60);
 
 /// How soon the next pass follows one that has written something down.
 const AT_ONCE: Duration = Duration::from_millis(200);
@@ -47,8 +44,10 @@ pub(crate) async fn reconcile(
     let test = ctx.latest(&test);
     if is_over(&test) {
         ctx.shows(&test);
-        if !is_left(&test) {
-            return afterwards(&test, ctx).await;
+        match looks_next(&test, ctx) {
+            None => return Ok(None),
+            Some(next) if next > ctx.now() => return Ok(Some(left(next, ctx))),
+            Some(_) => {}
         }
     }
     ctx.yields(&test);
@@ -70,46 +69,37 @@ pub(crate) async fn reconcile(
     let persisted = record(&test, decision, ctx).await?; // the only writer of status and journal
     let written = persisted.test.clone();
     ctx.shows(&written);
+    if is_over(&written) {
+        let looked = (ctx.now(), !again.is_zero());
+        ctx.remember(&test, |memory| memory.looked_for_left = Some(looked));
+    }
     let done = act(persisted, ctx).await?; // the only place that changes the cluster, and only what was written down
     match report(&written, done, ctx) {
         Some(decision) => {
             record(&written, decision, ctx).await?;
             Ok(Some(AT_ONCE))
         }
-        None => Ok(Some(again).filter(|again| !again.is_zero()).map(|again| {
-            let waits = written
-                .status
-                .as_ref()
-                .and_then(|s| s.chaos.pending.as_ref());
-            let until = waits.filter(|intent| intent.planned_at > now);
-            until.map_or(again, |intent| again.min(left(intent.planned_at, ctx)))
-        })),
-    }
-}
-
-/// Nothing of what an event has done stays behind: what could not be undone before the deadline is undone now, looked for by
-/// each process once.
-async fn afterwards(test: &SoakTest, ctx: &Context) -> Result<Option<Duration>, Error> {
-    if ctx.remembered(test).tidied || !chaos::cuts_off(test) {
-        return Ok(None);
-    }
-    match reconnect_all(test, ctx).await {
-        Ok(()) => {
-            ctx.remember(test, |memory| memory.tidied = true);
-            Ok(None)
-        }
-        Err(error) => {
-            let soaktest = test.name_any();
-            tracing::warn!(soaktest, %error, "what is left of events could not be looked for");
-            Ok(Some(TIDIES_EVERY))
+        None if again.is_zero() => Ok(None),
+        None => {
+            let status = written.status.as_ref();
+            let waits = status.and_then(|status| status.chaos.pending.as_ref());
+            let waits = waits.map(|intent| intent.planned_at);
+            // Of whatever length the pass was: it is the instant that counts.
+            let next = now + SignedDuration::try_from(again).unwrap_or(SignedDuration::MAX);
+            let next = waits.filter(|at| *at > now).map_or(next, |at| at.min(next));
+            Ok(Some(left(next, ctx)))
         }
     }
 }
 
-/// Whether nothing is judged or injected any more, whatever becomes of its pods.
-fn is_over(test: &SoakTest) -> bool {
-    let status = test.status.as_ref();
-    status.is_some_and(|status| status.phase == Phase::Completed)
+/// When it is next looked for what is left of a soak that is over; `None` where nothing is. It is by each process at first, and
+/// then once a minute, whatever the soak's pods do meanwhile. Of an event that is done long after it was asked for nothing is
+/// written: a pod that it cuts off is found by this alone.
+fn looks_next(test: &SoakTest, ctx: &Context) -> Option<Timestamp> {
+    match ctx.remembered(test).looked_for_left {
+        None => (is_left(test) || chaos::cuts_off(test)).then(|| ctx.now()),
+        Some((at, anything)) => anything.then(|| at + CLEANS_EVERY),
+    }
 }
 
 /// How long it is until then: writing has taken its share.

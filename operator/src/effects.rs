@@ -20,6 +20,7 @@ use serde_json::json;
 use soak_api::{EVENT, PendingIntent, SOAK_TEST, SoakTest};
 
 use crate::context::{Context, Error, belongs_to};
+use crate::decide::is_to_be_scaled_back;
 use crate::facts::Owner;
 use crate::mutant::Mutant;
 use crate::workload;
@@ -188,10 +189,11 @@ pub(crate) async fn scale_back(
     let Some(found) = found.map_err(Error::kube(what))? else {
         return Ok(());
     };
-    let planned = workload::replicas(test, component);
-    if Owner::of(&found).replicas == planned {
+    let plan = ctx.plan(test).ok();
+    if !is_to_be_scaled_back(test, plan.as_deref(), component, &Owner::of(&found)) {
         return Ok(());
     }
+    let planned = workload::replicas(test, component);
     let patch = json!({
         "metadata": {"uid": found.uid(), "resourceVersion": found.resource_version()},
         "spec": {"replicas": planned},

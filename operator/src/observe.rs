@@ -9,10 +9,11 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::{Api, ResourceExt};
 use soak_api::{PendingIntent, Phase, Plan, PlanError, SoakTest, SoakTestStatus};
+use tokio::time::Instant;
 
 use crate::chaos::{self, Deed};
 use crate::context::{Context, Error, belongs_to};
-use crate::decide::{LAST_CALL, due};
+use crate::decide::{LAST_CALL, due, is_left, is_over, last_look};
 use crate::facts::{Owner, PodFact};
 use crate::journal::Journal;
 use crate::observed::{Looking, Observed, Verdict};
@@ -20,6 +21,9 @@ use crate::{effects, judge, leader, record, workload};
 
 /// How long it may take to ask who leads.
 const ASKED_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long the last look before the deadline may take at what is left: the status is still to be written.
+const LOOKED_WITHIN: Duration = Duration::from_millis(700);
 
 /// How long judging may take before it is begun anew.
 const JUDGED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
@@ -36,7 +40,12 @@ pub(crate) async fn observe(
     // A label is quickly copied: what is of no component of the soak is none of its pods.
     pods.retain(|pod| workload::is_of(&components, pod));
     departed.retain(|_, pod| workload::is_of(&components, pod));
-    let journal = record::journal(test, ctx).await?;
+    // Once all is over nothing is decided by it any more.
+    let journal = if is_over(test) {
+        Ok(Arc::default())
+    } else {
+        record::journal(test, ctx).await?
+    };
     let status = test.status.clone().unwrap_or_default();
     let plan = ctx.plan(test);
     let pending = status.chaos.pending.as_ref();
@@ -72,12 +81,9 @@ pub(crate) async fn observe(
         Err(_) => None,
     };
     let open = plan.as_deref().ok().filter(|_| !held);
-    let (owners, cut_off) = traces(test, &status, open, ctx, now).await;
-    let remaining = if status.phase >= Phase::CleaningUp {
-        remaining(test, cut_off.as_ref(), ctx).await
-    } else {
-        Vec::new()
-    };
+    let patience = Patience::of(test, ctx.now());
+    let (owners, cut_off) = traces(test, &status, open, &patience, ctx, now).await;
+    let remaining = remaining(test, &status, &patience, ctx).await;
     Ok(Observed {
         operator: ctx.identity.clone(),
         led_before: ctx.leadership.led_before(),
@@ -131,12 +137,37 @@ async fn look_again(
     Ok(())
 }
 
+/// How long answers are waited for that tell what is left of a soak. Towards its deadline what does not answer is not known.
+struct Patience(Option<Instant>);
+
+impl Patience {
+    fn of(test: &SoakTest, now: Timestamp) -> Self {
+        let status = test.status.as_ref();
+        let cleans_up = status.is_some_and(|status| status.phase == Phase::CleaningUp);
+        let last = last_look(test).filter(|_| cleans_up);
+        Self(last.map(|last| {
+            let left = Duration::try_from(last.duration_since(now)).unwrap_or_default();
+            Instant::now() + left.max(LOOKED_WITHIN)
+        }))
+    }
+
+    async fn answer<T>(&self, asked: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
+        let answer = match self.0 {
+            Some(until) => tokio::time::timeout_at(until, asked).await,
+            None => Ok(asked.await),
+        };
+        let in_time = answer.map_err(|_| "no answer in time".to_owned())?;
+        in_time.map_err(|error| error.to_string())
+    }
+}
+
 /// Reads what shows whether an event of those that change more than a pod is in force, while that matters: before it is
 /// begun, while nobody knows whether it has been, and once all is to be as it was.
 async fn traces(
     test: &SoakTest,
     status: &SoakTestStatus,
     plan: Option<&Plan>,
+    patience: &Patience,
     ctx: &Context,
     now: Timestamp,
 ) -> (
@@ -151,13 +182,10 @@ async fn traces(
         Some((plan.kind(event)?, chaos::deed(test, plan, event)?))
     });
     // Whatever may have been done late is found here, too.
-    let keeps = matches!(
-        status.phase,
-        Phase::Settling | Phase::CleaningUp | Phase::Completed
-    );
+    let settles = matches!(status.phase, Phase::Settling | Phase::CleaningUp);
     let mut components: BTreeSet<String> = BTreeSet::new();
-    let mut cut_off = keeps && chaos::cuts_off(test);
-    if keeps {
+    let mut cut_off = (settles || is_over(test)) && chaos::cuts_off(test);
+    if settles || is_left(test) {
         components.extend(chaos::scaled(test).map(str::to_owned));
     }
     if let Some((kind, deed)) = open {
@@ -168,12 +196,11 @@ async fn traces(
     }
     let mut owners = BTreeMap::new();
     for component in components {
-        let owner = effects::owner(test, &component, ctx).await;
-        owners.insert(component, owner.map_err(|error| error.to_string()));
+        let owner = patience.answer(effects::owner(test, &component, ctx)).await;
+        owners.insert(component, owner);
     }
     let cut_off = if cut_off {
-        let events = effects::cut_off(test, ctx).await;
-        Some(events.map_err(|error| error.to_string()))
+        Some(patience.answer(effects::cut_off(test, ctx)).await)
     } else {
         None
     };
@@ -196,33 +223,29 @@ async fn leader(
     Some(answer.unwrap_or_else(|_| Err("no answer in time".to_owned())))
 }
 
-/// The objects of the workload that are not gone. They are deleted in the foreground, so that while a Deployment's pods
+/// The objects of the workload that are not gone, where that matters. They are deleted in the foreground, so that while a Deployment's pods
 /// live it is there itself. One that cannot be read is not known to be gone.
 async fn remaining(
     test: &SoakTest,
-    cut_off: Option<&Result<BTreeSet<u32>, String>>,
+    status: &SoakTestStatus,
+    patience: &Patience,
     ctx: &Context,
 ) -> Vec<String> {
+    if status.phase != Phase::CleaningUp && !is_left(test) {
+        return Vec::new();
+    }
     let deployments: Api<Deployment> = ctx.api(test);
     let services: Api<Service> = ctx.api(test);
     let mut remaining = Vec::new();
     for deployment in workload::deployments(test, &ctx.images) {
         let name = deployment.name_any();
-        let found = deployments.get_opt(&name).await;
+        let found = patience.answer(deployments.get_opt(&name)).await;
         remaining.extend(remains("deployment", &name, &found, test));
     }
     for service in workload::services(test) {
         let name = service.name_any();
-        let found = services.get_opt(&name).await;
+        let found = patience.answer(services.get_opt(&name)).await;
         remaining.extend(remains("service", &name, &found, test));
-    }
-    match cut_off {
-        Some(Ok(events)) => {
-            let events = events.iter();
-            remaining.extend(events.map(|index| format!("network policy of event {index}")));
-        }
-        Some(Err(error)) => remaining.push(format!("network policies, perhaps ({error})")),
-        None => {}
     }
     remaining
 }
@@ -230,7 +253,7 @@ async fn remaining(
 fn remains(
     kind: &str,
     name: &str,
-    found: &kube::Result<Option<impl ResourceExt>>,
+    found: &Result<Option<impl ResourceExt>, String>,
     test: &SoakTest,
 ) -> Option<String> {
     match found {

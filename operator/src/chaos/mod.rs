@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use soak_api::{ChaosKind, CrashEndpoint, Guard, Leader, Plan, PlannedEvent, SoakTest, Span};
 
+use crate::facts::Owner;
 use crate::workload;
 
 /// How late an event may still be carried out.
@@ -164,6 +165,30 @@ pub(crate) fn sparing(test: &SoakTest) -> BTreeSet<&'static str> {
 pub(crate) fn cuts_off(test: &SoakTest) -> bool {
     let mut events = test.spec.chaos.iter().flat_map(|chaos| &chaos.events);
     events.any(|event| event.network_partition.is_some())
+}
+
+/// Whether the component's Deployment has as many pods as an event has given it, the last that changed it or one before. Where
+/// the plan is not known any event may have.
+pub(crate) fn is_as_scaled(
+    test: &SoakTest,
+    plan: Option<&Plan>,
+    component: &str,
+    owner: &Owner,
+) -> bool {
+    let Some(last) = owner.event.and_then(|index| usize::try_from(index).ok()) else {
+        return false;
+    };
+    let Some(plan) = plan else {
+        return true;
+    };
+    let mut until = plan.events().iter().take(last + 1);
+    until.any(|planned| {
+        let of_it = plan
+            .kind(planned)
+            .is_some_and(|kind| kind.component() == component);
+        let deed = deed(test, plan, planned).filter(|_| of_it);
+        matches!(deed, Some(Deed::Scale { replicas, .. }) if replicas == owner.replicas)
+    })
 }
 
 /// The components that events of the soak scale.

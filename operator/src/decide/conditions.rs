@@ -87,14 +87,14 @@ fn chaos_healthy(draft: &Draft<'_>) -> Option<Answer> {
     })
 }
 
-/// Notes what is left of the soak in the cluster, or that it is as it is to be.
-pub(super) fn cleaned_up(draft: &mut Draft<'_>, left: &[String]) {
-    if left.is_empty() {
-        set(draft, type_::CLEANED_UP, true, "CleanedUp", "");
-    } else {
-        let message = format!("still there: {}", left.join(", "));
-        set(draft, type_::CLEANED_UP, false, "Remaining", &message);
-    }
+/// Notes that the cluster is as it is to be after the soak.
+pub(super) fn cleaned_up(draft: &mut Draft<'_>) {
+    set(draft, type_::CLEANED_UP, true, "CleanedUp", "");
+}
+
+/// Notes what of the soak is left in the cluster.
+pub(super) fn remains(draft: &mut Draft<'_>, what: &str) {
+    set(draft, type_::CLEANED_UP, false, "Remaining", what);
 }
 
 /// Whether the soak is said to have left something in the cluster.

@@ -11,7 +11,9 @@ use soak_api::{
 
 use super::draft::{Draft, LAST_CALL, hash, heartbeat, signed};
 use super::{chaos, conditions, health, pending, recovery};
+use crate::chaos::{cuts_off, is_as_scaled};
 use crate::decision::Effect;
+use crate::facts::Owner;
 use crate::lease::Led;
 use crate::mutant::Mutant;
 use crate::observed::Looking;
@@ -26,7 +28,7 @@ const CLOSING: SignedDuration = SignedDuration::from_secs(2);
 const RETRY: SignedDuration = SignedDuration::from_secs(5);
 
 /// How often it is tried after the end, and how long a clean-up may take until it is said what it waits for.
-const CLEANS_EVERY: SignedDuration = SignedDuration::from_secs(60);
+pub(crate) const CLEANS_EVERY: SignedDuration = SignedDuration::from_secs(60);
 
 pub(super) fn step(draft: &mut Draft<'_>) {
     if draft.test.metadata.deletion_timestamp.is_some() {
@@ -44,8 +46,7 @@ pub(super) fn step(draft: &mut Draft<'_>) {
         Phase::Soaking => soak(draft),
         Phase::Settling => settle(draft),
         Phase::Judging => judged(draft),
-        Phase::CleaningUp => clean_up(draft),
-        Phase::Completed => {}
+        Phase::CleaningUp | Phase::Completed => clean_up(draft),
     }
 }
 
@@ -368,50 +369,88 @@ fn summary(outcome: Outcome, criteria: &[CriterionResult]) -> String {
 
 fn clean_up(draft: &mut Draft<'_>) {
     let (effect, left) = to_clean_up(draft);
-    let late = last_look(draft.test).is_some_and(|last| draft.now >= last);
-    if left.is_empty() || late {
-        conditions::cleaned_up(draft, &left);
-        let now = draft.now;
-        draft.status().times.completed = Some(now);
-        draft.status().phase = Phase::Completed;
-        let (outcome, message) = (draft.before.outcome, draft.before.message.clone());
-        draft.announce(outcome != Some(SoakOutcome::Passed), "Completed", message);
-        if !left.is_empty() {
-            let note = format!(
-                "the deadline is over, and still there: {}; it is tried again each minute",
-                left.join(", ")
-            );
-            draft.announce(true, "NotCleanedUp", note);
-            draft.decision.effect = effect;
+    if left.is_empty() {
+        conditions::cleaned_up(draft);
+        complete(draft);
+        if cuts_off(draft.test) {
+            // What is done long after it was asked for is done by then.
             draft.look_at(draft.now + CLEANS_EVERY);
         }
         return;
     }
-    let began = draft.before.times.cleaning_up;
-    if began.is_some_and(|began| draft.now >= began + CLEANS_EVERY) {
-        conditions::cleaned_up(draft, &left);
-    }
     draft.decision.effect = effect;
+    let still_there = still_there(&left);
+    let last = last_look(draft.test);
+    if last.is_some_and(|last| draft.now >= last) {
+        conditions::remains(draft, &still_there);
+        complete(draft);
+        let note =
+            format!("the deadline is over, and {still_there}; it is tried again each minute");
+        draft.announce(true, "NotCleanedUp", note);
+        draft.look_at(draft.now + CLEANS_EVERY);
+        return;
+    }
+    let began = draft.before.times.cleaning_up;
+    let waits = began.is_some_and(|began| draft.now >= began + CLEANS_EVERY);
+    if waits && !conditions::is_left(draft.test) {
+        conditions::remains(draft, &still_there);
+    }
     draft.look_at(draft.now + RETRY);
-    if let Some(last) = last_look(draft.test).filter(|_| !Mutant::WaitsForTheCleanUp.is_on()) {
+    if let Some(last) = last.filter(|_| !Mutant::WaitsForTheCleanUp.is_on()) {
         draft.look_at(last);
     }
 }
 
-/// The soak is over, and says that something of it was left: it is tried again until nothing is, and nothing else of what is
-/// written changes.
+fn complete(draft: &mut Draft<'_>) {
+    let now = draft.now;
+    draft.status().times.completed = Some(now);
+    draft.status().phase = Phase::Completed;
+    let (outcome, message) = (draft.before.outcome, draft.before.message.clone());
+    draft.announce(outcome != Some(SoakOutcome::Passed), "Completed", message);
+}
+
+/// The soak is over: what is left of it is removed until nothing is, and nothing else of what is written changes.
 pub(super) fn goes_on_cleaning_up(draft: &mut Draft<'_>) {
     if draft.test.metadata.deletion_timestamp.is_some() {
         return;
     }
     let (effect, left) = to_clean_up(draft);
+    let was_left = conditions::is_left(draft.test);
     if left.is_empty() {
-        conditions::cleaned_up(draft, &left);
-        draft.announce(false, "CleanedUp", "nothing of the soak is left");
+        if was_left {
+            conditions::cleaned_up(draft);
+            draft.announce(false, "CleanedUp", "nothing of the soak is left");
+        }
         return;
+    }
+    if !was_left {
+        conditions::remains(draft, &still_there(&left));
     }
     draft.decision.effect = effect;
     draft.look_at(draft.now + CLEANS_EVERY);
+}
+
+/// For people.
+fn still_there(left: &[String]) -> String {
+    format!("still there: {}", left.join(", "))
+}
+
+/// Whether the component's Deployment is to have the pods again that are planned. Once the soak is over that is so as long as it
+/// has what an event has given it: whoever scales it otherwise then keeps that.
+pub(crate) fn is_to_be_scaled_back(
+    test: &SoakTest,
+    plan: Option<&Plan>,
+    component: &str,
+    owner: &Owner,
+) -> bool {
+    let as_planned = owner.replicas == workload::replicas(test, component);
+    !as_planned && (!is_over(test) || is_as_scaled(test, plan, component, owner))
+}
+
+/// Whether nothing is judged or injected any more, whatever becomes of the soak's pods.
+pub(crate) fn is_over(test: &SoakTest) -> bool {
+    let status = test.status.as_ref();
+    status.is_some_and(|status| status.phase == Phase::Completed)
 }
 
 /// When nobody waits for the clean-up any more.
@@ -428,46 +467,53 @@ fn to_clean_up(draft: &Draft<'_>) -> (Effect, Vec<String>) {
         WorkloadCleanup::KeepOnFailure => draft.before.outcome != Some(SoakOutcome::Passed),
         WorkloadCleanup::Delete => false,
     };
+    let cut_off = cut_off(draft).unwrap_or_else(|unknown| vec![unknown]);
     if keep {
-        return (Effect::Restore, left_behind(draft));
+        let left = perhaps_scaled(draft).into_iter().chain(cut_off).collect();
+        return (Effect::Restore, left);
     }
     let pods = (!draft.observed.pods.is_empty()).then(|| "pods".to_owned());
     let remaining = draft.observed.remaining.iter().cloned();
-    (Effect::Remove, remaining.chain(pods).collect())
+    let left = remaining.chain(pods).chain(cut_off).collect();
+    (Effect::Remove, left)
 }
 
-/// What of a workload that is to be kept is not as it was planned, or perhaps not.
-fn left_behind(draft: &Draft<'_>) -> Vec<String> {
+/// The components that have not the pods that are planned, or perhaps not.
+fn perhaps_scaled(draft: &Draft<'_>) -> Vec<String> {
     let owners = draft.observed.owners.iter();
     let unknown = owners.filter_map(|(component, owner)| {
         let error = owner.as_ref().err()?;
         Some(format!("{component}, perhaps scaled ({error})"))
     });
-    let cut_off = draft.observed.cut_off.iter();
-    let cut_off = cut_off.filter_map(|cut_off| {
-        let error = cut_off.as_ref().err()?;
-        Some(format!("network policies, perhaps ({error})"))
-    });
-    let known = left(draft).into_iter();
-    let known = known.map(|(component, what)| format!("{component}: {what}"));
-    known.chain(unknown).chain(cut_off).collect()
+    let scaled = scaled(draft).into_iter();
+    let scaled = scaled.map(|(component, what)| format!("{component}: {what}"));
+    scaled.chain(unknown).collect()
 }
 
-/// What is not as it was planned, by component; of the pods that are cut off nobody says which those are of.
-fn left(draft: &Draft<'_>) -> Vec<(String, String)> {
+/// The components that have not the pods that are planned, and how many.
+fn scaled(draft: &Draft<'_>) -> Vec<(String, String)> {
     let owners = draft.observed.owners.iter();
     let scaled = owners.filter_map(|(component, owner)| {
-        let replicas = owner.as_ref().ok()?.as_ref()?.replicas;
-        let planned = draft.planned(component);
-        let what = || format!("{replicas} of {planned} planned replicas");
-        (replicas != planned).then(|| (component.clone(), what()))
+        let owner = owner.as_ref().ok()?.as_ref()?;
+        let plan = draft.observed.plan.as_deref().ok();
+        let what = || {
+            let planned = draft.planned(component);
+            format!("{} of {planned} planned replicas", owner.replicas)
+        };
+        is_to_be_scaled_back(draft.test, plan, component, owner)
+            .then(|| (component.clone(), what()))
     });
-    let cut_off = draft.observed.cut_off.iter().flatten().flatten();
-    let cut_off = cut_off.map(|index| {
-        let what = format!("a pod is cut off by event {index}");
-        ("workload".to_owned(), what)
-    });
-    scaled.chain(cut_off).collect()
+    scaled.collect()
+}
+
+/// The pods that are cut off, each by its event, for nobody says which component it is of; or that this is not known.
+fn cut_off(draft: &Draft<'_>) -> Result<Vec<String>, String> {
+    let in_words = |index| format!("a pod is cut off by event {index}");
+    match &draft.observed.cut_off {
+        Some(Ok(events)) => Ok(events.iter().map(in_words).collect()),
+        Some(Err(error)) => Err(format!("network policies, perhaps ({error})")),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// An event may be done long after its request was given up for lost. What that has left is undone, and noted: what was
@@ -477,7 +523,9 @@ fn done_late(draft: &mut Draft<'_>) {
     if chaos.pending.is_some() || !chaos.recovering.is_empty() {
         return;
     }
-    for (component, what) in left(draft) {
+    let cut_off = cut_off(draft).unwrap_or_default().into_iter();
+    let cut_off = cut_off.map(|what| ("workload".to_owned(), what));
+    for (component, what) in scaled(draft).into_iter().chain(cut_off) {
         health::breach(draft, component, String::new(), breach::DONE_LATE, what);
         draft.decision.effect = Effect::Restore;
         draft.look_at(draft.now + RETRY);

@@ -22,7 +22,7 @@ pub(crate) use aftermath::{resolve, undone};
 pub(crate) use chaos::due;
 pub(crate) use conditions::is_left;
 pub(crate) use draft::{LAST_CALL, heartbeat};
-pub(crate) use lifecycle::last_look;
+pub(crate) use lifecycle::{CLEANS_EVERY, is_over, is_to_be_scaled_back, last_look};
 
 use self::draft::Draft;
 use crate::decision::{Decision, Effect};
@@ -46,7 +46,7 @@ pub(crate) fn decide(test: &SoakTest, observed: &Observed, now: Timestamp) -> De
             ..Decision::default()
         },
     };
-    if before.phase == Phase::Completed {
+    if is_over(test) {
         lifecycle::goes_on_cleaning_up(&mut draft);
         return draft.decision;
     }

@@ -38,6 +38,7 @@ enum Fate {
     Served,
     Refused {
         busy: bool,
+        after: Duration,
     },
     /// Until its client gives up; it may be done long after it was asked for.
     Hangs {
@@ -94,7 +95,7 @@ async fn serve(
             caller.holder, parts.method
         ));
     };
-    if !matches!(fate, Fate::Served | Fate::Refused { busy: true }) {
+    if !matches!(fate, Fate::Served | Fate::Refused { busy: true, .. }) {
         model
             .state()
             .promises
@@ -106,7 +107,8 @@ async fn serve(
             tokio::time::sleep(Duration::from_millis(after)).await;
             respond(code, &answer)
         }
-        Fate::Refused { busy } => {
+        Fate::Refused { busy, after } => {
+            tokio::time::sleep(after).await;
             said("is refused", false);
             let (code, answer) = if busy {
                 failure(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests")
@@ -253,13 +255,15 @@ impl State {
         let faults = self.faults;
         let busy = now.as_second() % 2 == 0;
         if faults.undeletable && *method == Method::DELETE && path.is_of_workload() {
-            return Fate::Refused { busy };
+            let after = Duration::from_millis(self.later.between(0, 1_500));
+            return Fate::Refused { busy, after };
         }
         if self.calm {
             return Fate::Served;
         }
         if path.is_status() && now < self.unwritten_until() {
-            return Fate::Refused { busy };
+            let after = Duration::ZERO;
+            return Fate::Refused { busy, after };
         }
         let done = self.dice.chance(500);
         if self.dice.chance(faults.killed) {
@@ -270,7 +274,8 @@ impl State {
         } else if self.dice.chance(faults.lost) {
             Fate::Lost
         } else if self.dice.chance(faults.refused) {
-            Fate::Refused { busy: done }
+            let after = Duration::ZERO;
+            Fate::Refused { busy: done, after }
         } else {
             Fate::Served
         }

@@ -30,7 +30,7 @@ pub(super) fn at_the_end(state: &mut State, test: &SoakTest) {
             .breaks("a journal that is torn is Inconclusive", error),
     }
     state.keeps_what_it_says(test, &status);
-    state.is_cleaned_up(test);
+    state.leaves_nothing(test);
     let left = state.in_force(test);
     if !left.is_empty() {
         state
@@ -55,7 +55,7 @@ pub(super) fn is_cleaned_up(test: &SoakTest) -> bool {
 
 impl State {
     /// What could not be removed in time is removed later, and what is said to be removed is.
-    fn is_cleaned_up(&mut self, test: &SoakTest) {
+    fn leaves_nothing(&mut self, test: &SoakTest) {
         let removes = workload::is_own(&test.spec.workload)
             && test.spec.cleanup.workload == WorkloadCleanup::Delete;
         let objects = self.objects.keys().filter(|_| removes);

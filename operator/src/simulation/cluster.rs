@@ -83,7 +83,7 @@ pub(super) struct State {
     /// When no status could be written, or can.
     unwritten: Vec<(Timestamp, Timestamp)>,
     /// Of what came later, so that the runs without it are what they were.
-    later: Dice,
+    pub(super) later: Dice,
     /// What goes wrong.
     pub(super) faults: Faults,
 }

@@ -146,7 +146,8 @@ pub(super) struct Faults {
     pub(super) meddles: u64,
     /// The operator may not undo anything.
     pub(super) stuck: bool,
-    /// Nothing of the workload can be deleted until the soak is over, not even where nothing else goes wrong any more.
+    /// Nothing of the workload can be deleted until the soak is over, not even where nothing else goes wrong any more; what is
+    /// refused takes up to a second and a half.
     pub(super) undeletable: bool,
     /// What never comes right.
     pub(super) ends: Option<End>,

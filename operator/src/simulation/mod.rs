@@ -8,6 +8,7 @@
 //!
 //! Everything is drawn from one seed: a run that breaks a promise prints its history and is repeated by its seed.
 
+mod afterwards;
 mod api_server;
 mod at_the_end;
 mod cluster;

@@ -141,7 +141,7 @@ fn there_before() -> serde_json::Value {
     })
 }
 
-fn soaktest(seed: u64) -> serde_json::Value {
+pub(super) fn soaktest(seed: u64) -> serde_json::Value {
     let workload = if is_there_before(seed) {
         json!({"existing": {"deployments": [{"name": "worker", "replicas": 4}], "cooldown": "5s"}})
     } else {
@@ -192,7 +192,7 @@ fn run_of(test: &serde_json::Value, seed: u64, faults: Faults, dice: &mut Dice) 
 }
 
 /// On a clock that only waits for who waits for it, and on one thread.
-fn repeatably<T>(what: impl Future<Output = T>) -> T {
+pub(super) fn repeatably<T>(what: impl Future<Output = T>) -> T {
     let threads = Arc::new(AtomicUsize::new(0));
     let counted = threads.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -281,7 +281,7 @@ async fn soak(script: &serde_json::Value, seed: u64, faults: Faults, dice: &mut 
 }
 
 /// Two operators, or one, the cluster's own controllers, and what stops operators.
-fn begin(model: &Arc<Model>, seed: u64) -> Vec<JoinHandle<()>> {
+pub(super) fn begin(model: &Arc<Model>, seed: u64) -> Vec<JoinHandle<()>> {
     let brakes = [Arc::new(Brake::default()), Arc::new(Brake::default())];
     let told = [Arc::new(Notify::new()), Arc::new(Notify::new())];
     let number = if model.faults.alone { 1 } else { 2 };
@@ -645,9 +645,9 @@ fn every_deliberate_fault_is_found() {
 
 /// Seeds that have broken a promise once, beyond those that are run every time. Most of them did so before operators were
 /// replaced, and before there were runs with one operator, or with times in which no status could be written.
-const ONCE_BROKEN: [u64; 18] = [
-    835, 1143, 1891, 2190, 2244, 2622, 3775, 9346, 19616, 30286, 36907, 37318, 44905, 57892, 65746,
-    72482, 83117, 87043,
+const ONCE_BROKEN: [u64; 19] = [
+    702, 835, 1143, 1891, 2190, 2244, 2622, 3775, 9346, 19616, 30286, 36907, 37318, 44905, 57892,
+    65746, 72482, 83117, 87043,
 ];
 
 #[test]
