@@ -415,18 +415,24 @@ pub(super) fn goes_on_cleaning_up(draft: &mut Draft<'_>) {
         return;
     }
     let (effect, left) = to_clean_up(draft);
-    let was_left = conditions::is_left(draft.test);
-    if left.is_empty() {
-        if was_left {
+    if conditions::is_left(draft.test) {
+        if left.is_empty() {
             conditions::cleaned_up(draft);
             draft.announce(false, "CleanedUp", "nothing of the soak is left");
+            return;
         }
-        return;
+        draft.decision.effect = effect;
+    } else {
+        // All was as it is to be: what may be otherwise is no news, and what surely is can only have been done late.
+        match cut_off(draft) {
+            Ok(events) if events.is_empty() => return,
+            Ok(events) => {
+                conditions::remains(draft, &still_there(&events));
+                draft.decision.effect = effect;
+            }
+            Err(_) => {}
+        }
     }
-    if !was_left {
-        conditions::remains(draft, &still_there(&left));
-    }
-    draft.decision.effect = effect;
     draft.look_at(draft.now + CLEANS_EVERY);
 }
 
