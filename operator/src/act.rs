@@ -1,7 +1,9 @@
 //! The only place that changes the cluster, and only by what was written down.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures::future::{join, join_all, join3};
 use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -13,9 +15,9 @@ use soak_api::{CrashEndpoint, PendingIntent, SoakTest};
 
 use crate::chaos::{self, Deed};
 use crate::context::{Context, Error, Known};
-use crate::decide::{is_over, last_look};
+use crate::decide::waits_until;
 use crate::decision::{Answer, Effect, Tried, Undoing};
-use crate::effects::{self, Refusal, remove_owned, within};
+use crate::effects::{self, Refusal, answered, remove_owned, within};
 use crate::mutant::Mutant;
 use crate::record::Persisted;
 use crate::workload;
@@ -54,7 +56,7 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
             Ok(Done::Nothing)
         }
         Effect::Deploy => {
-            let deployed = match deploy(&test, ctx).await {
+            let deployed = match in_time(&test, deploy(&test, ctx), ctx).await {
                 Ok(None) => Ok(()),
                 Ok(Some(problem)) => Err(problem),
                 Err(error) => Err(error.to_string()),
@@ -80,6 +82,21 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
         Effect::Restore => cleaned(&test, restore(&test, ctx), ctx).await,
         Effect::Remove => cleaned(&test, remove(&test, ctx), ctx).await,
     }
+}
+
+/// What this comes to, as long as the deadline allows.
+async fn in_time<T>(
+    test: &SoakTest,
+    asked: impl Future<Output = Result<T, Error>>,
+    ctx: &Context,
+) -> Result<T, Error> {
+    let asked = Box::pin(asked);
+    let Some(until) = waits_until(test) else {
+        return asked.await;
+    };
+    let left = Duration::try_from(until.duration_since(ctx.now())).unwrap_or_default();
+    let answer = tokio::time::timeout(left, asked).await;
+    answer.unwrap_or(Err(Error::Unanswered))
 }
 
 /// How long nobody needs to apply the workload anew.
@@ -324,8 +341,14 @@ async fn undo(test: &SoakTest, all: &[Undoing], ctx: &Context) -> Result<Done, E
     } in all
     {
         let undone = match deed {
-            Deed::CutOff { .. } => Box::pin(effects::reconnect(test, *index, ctx)).await,
-            Deed::Scale { .. } => Box::pin(effects::scale_back(test, component, ctx)).await,
+            Deed::CutOff { .. } => {
+                let undone = answered(effects::reconnect(test, *index, ctx));
+                in_time(test, undone, ctx).await
+            }
+            Deed::Scale { .. } => {
+                let undone = answered(effects::scale_back(test, component, ctx));
+                in_time(test, undone, ctx).await
+            }
             Deed::Delete { .. } | Deed::Evict | Deed::Crash(_) | Deed::Rollout => Ok(()),
         };
         match undone {
@@ -340,44 +363,41 @@ async fn undo(test: &SoakTest, all: &[Undoing], ctx: &Context) -> Result<Done, E
     Ok(Done::Undone(done))
 }
 
-/// Waits for what cleans up, as long as the deadline allows, or for good where the soak is over. What does not come through is
-/// no reason not to go on: whether all is gone is looked at, and it is tried again.
+/// What does not come through is no reason not to go on: whether all is gone is looked at, and it is tried again.
 async fn cleaned(
     test: &SoakTest,
     cleaning: impl Future<Output = Result<(), Error>>,
     ctx: &Context,
 ) -> Result<Done, Error> {
-    let cleaning = Box::pin(cleaning);
-    let result = match last_look(test).filter(|_| !is_over(test)) {
-        Some(last) => {
-            let left = last.duration_since(ctx.now());
-            tokio::time::timeout(Duration::try_from(left).unwrap_or_default(), cleaning).await
+    match in_time(test, cleaning, ctx).await {
+        Ok(()) => {}
+        Err(Error::NotLeading) => return Err(Error::NotLeading),
+        Err(error) => {
+            let soaktest = test.name_any();
+            tracing::warn!(soaktest, %error, "not all is cleaned up");
         }
-        None => Ok(cleaning.await),
-    };
-    let problem = match result {
-        Ok(Ok(())) => return Ok(Done::Nothing),
-        Ok(Err(Error::NotLeading)) => return Err(Error::NotLeading),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "no answer before the deadline".to_owned(),
-    };
-    let soaktest = test.name_any();
-    tracing::warn!(soaktest, problem, "not all is cleaned up");
+    }
     Ok(Done::Nothing)
 }
 
-/// Undoes all that is left of events, each whatever becomes of the others; the first error.
+/// All of them at once, each whatever becomes of the others; the first error.
+async fn each(
+    asked: impl IntoIterator<Item = impl Future<Output = Result<(), Error>>>,
+) -> Result<(), Error> {
+    let all = join_all(asked.into_iter().map(answered)).await;
+    all.into_iter().collect()
+}
+
+/// Undoes all that is left of events.
 async fn restore(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
-    let result = scale_back(test, ctx).await;
-    result.and(reconnect_all(test, ctx).await)
+    let (scaled, cut_off) = join(scale_back(test, ctx), reconnect_all(test, ctx)).await;
+    scaled.and(cut_off)
 }
 
 async fn scale_back(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
-    let mut result = Ok(());
-    for component in chaos::scaled(test) {
-        result = result.and(effects::scale_back(test, component, ctx).await);
-    }
-    result
+    let components: BTreeSet<_> = chaos::scaled(test).collect();
+    let components = components.into_iter();
+    each(components.map(|component| effects::scale_back(test, component, ctx))).await
 }
 
 /// Takes away what is left of events that cut pods off.
@@ -385,12 +405,15 @@ async fn reconnect_all(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
     if !chaos::cuts_off(test) {
         return Ok(());
     }
-    let events = effects::cut_off(test, ctx).await;
-    let mut result = Ok(());
-    for index in events.map_err(Error::kube("look for network policies"))? {
-        result = result.and(effects::reconnect(test, index, ctx).await);
-    }
-    result
+    let events = within(effects::cut_off(test, ctx)).await;
+    let events = events.ok_or(Error::Unanswered)?;
+    let events = events.map_err(Error::kube("look for network policies"))?;
+    each(
+        events
+            .into_iter()
+            .map(|index| effects::reconnect(test, index, ctx)),
+    )
+    .await
 }
 
 /// Whether a disruption budget keeps the pod; the API server answers with the same code when it has too much to do.
@@ -515,18 +538,30 @@ async fn remove(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
     let deployments: Api<Deployment> = ctx.api(test);
     let services: Api<Service> = ctx.api(test);
     let last = DeleteParams::foreground();
-    let mut result = reconnect_all(test, ctx).await;
-    for deployment in workload::deployments(test, &ctx.images) {
-        let name = deployment.name_any();
-        result = result.and(remove_owned(test, &deployments, &name, &last, ctx).await);
-    }
-    for service in workload::services(test) {
-        let name = service.name_any();
-        result = result.and(remove_owned(test, &services, &name, &last, ctx).await);
-    }
-    if result.is_err() {
+    let its = workload::deployments(test, &ctx.images);
+    let its_deployments: Vec<_> = its.iter().map(ResourceExt::name_any).collect();
+    let its_services: Vec<_> = workload::services(test)
+        .iter()
+        .map(ResourceExt::name_any)
+        .collect();
+    let (deployments, services, policies) = join3(
+        each(
+            its_deployments
+                .iter()
+                .map(|name| remove_owned(test, &deployments, name, &last, ctx)),
+        ),
+        each(
+            its_services
+                .iter()
+                .map(|name| remove_owned(test, &services, name, &last, ctx)),
+        ),
+        reconnect_all(test, ctx),
+    )
+    .await;
+    let removed = deployments.and(services).and(policies);
+    if removed.is_err() {
         // What stays for now is as it was planned.
-        result = result.and(scale_back(test, ctx).await);
+        scale_back(test, ctx).await?;
     }
-    result
+    removed
 }

@@ -96,6 +96,8 @@ pub(crate) enum Error {
     NotYetListed,
     #[error("this operator does not lead, or not for long enough to act")]
     NotLeading,
+    #[error("the API server did not answer in time")]
+    Unanswered,
     #[error("failed to {0}: {1}")]
     Kube(&'static str, #[source] Box<kube::Error>),
 }
@@ -137,6 +139,7 @@ impl Error {
         match self {
             Self::NotYetListed => "not_yet_listed",
             Self::NotLeading => "not_leading",
+            Self::Unanswered => "unanswered",
             Self::Kube(..) => "kube",
         }
     }

@@ -18,7 +18,7 @@ use soak_api::{PendingIntent, SOAK_TEST, SoakTest};
 use crate::act::{Done, act};
 use crate::chaos;
 use crate::context::{Context, Error, Known};
-use crate::decide::{CLEANS_EVERY, decide, is_left, is_over, resolve, undone};
+use crate::decide::{CLEANS_EVERY, decide, is_left, is_over, resolve, undone, waits_until};
 use crate::decision::{Decision, Effect};
 use crate::observe::observe;
 use crate::record::record;
@@ -32,6 +32,9 @@ pub(crate) const WATCHED_FOR: Duration = Duration::from_secs(30);
 
 /// How soon the next pass follows one that has written something down.
 const AT_ONCE: Duration = Duration::from_millis(200);
+
+/// How long it is at least until what takes longer than its pause is tried again.
+const BREATH: Duration = Duration::from_secs(1);
 
 /// How often what is remembered of SoakTests that are gone is forgotten.
 const FORGETS_EVERY: Duration = Duration::from_secs(30);
@@ -66,13 +69,11 @@ pub(crate) async fn reconcile(
         ctx.remember(&test, |memory| memory.known = held);
     }
     leads(ctx)?;
+    looked_for_left(&test, true, ctx);
     let persisted = record(&test, decision, ctx).await?; // the only writer of status and journal
     let written = persisted.test.clone();
     ctx.shows(&written);
-    if is_over(&written) {
-        let looked = (ctx.now(), !again.is_zero());
-        ctx.remember(&test, |memory| memory.looked_for_left = Some(looked));
-    }
+    looked_for_left(&written, !again.is_zero(), ctx);
     let done = act(persisted, ctx).await?; // the only place that changes the cluster, and only what was written down
     match report(&written, done, ctx) {
         Some(decision) => {
@@ -80,15 +81,29 @@ pub(crate) async fn reconcile(
             Ok(Some(AT_ONCE))
         }
         None if again.is_zero() => Ok(None),
-        None => {
-            let status = written.status.as_ref();
-            let waits = status.and_then(|status| status.chaos.pending.as_ref());
-            let waits = waits.map(|intent| intent.planned_at);
-            // Of whatever length the pass was: it is the instant that counts.
-            let next = now + SignedDuration::try_from(again).unwrap_or(SignedDuration::MAX);
-            let next = waits.filter(|at| *at > now).map_or(next, |at| at.min(next));
-            Ok(Some(left(next, ctx)))
-        }
+        None => Ok(Some(pause(&written, now, again, ctx))),
+    }
+}
+
+/// How long it is until the instant that the decision of `now` has named, whatever the pass took; and where it took longer than
+/// that, a moment in which what does not come through can recover, beyond nothing that is due.
+fn pause(written: &SoakTest, now: Timestamp, again: Duration, ctx: &Context) -> Duration {
+    let status = written.status.as_ref();
+    let intent = status.and_then(|status| status.chaos.pending.as_ref());
+    let due = intent.map(|intent| intent.planned_at);
+    let due = due.into_iter().chain(waits_until(written));
+    let due = due.filter(|at| *at > ctx.now()).map(|at| left(at, ctx));
+    let next = SignedDuration::try_from(again).ok();
+    let next = next.and_then(|again| now.checked_add(again).ok());
+    let next = next.map_or(again, |next| left(next, ctx));
+    due.fold(next.max(again.min(BREATH)), Duration::min)
+}
+
+/// Remembers that it was looked for what is left of a soak, if it is over.
+fn looked_for_left(test: &SoakTest, anything: bool, ctx: &Context) {
+    if is_over(test) {
+        let looked = (ctx.now(), anything);
+        ctx.remember(test, |memory| memory.looked_for_left = Some(looked));
     }
 }
 

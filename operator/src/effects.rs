@@ -336,6 +336,11 @@ where
     }
 }
 
+/// What undoes or removes something, or the error that there was no answer in time: what comes next has its turn.
+pub(crate) async fn answered(asked: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    within(asked).await.unwrap_or(Err(Error::Unanswered))
+}
+
 /// Whether this operator may still do what was meant: it may have been stopped since it looked.
 fn still(intent: &PendingIntent, ctx: &Context) -> Result<(), Refusal> {
     let now = ctx.in_time(intent);

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::chaos::{self, Deed};
 use crate::context::{Context, Error, belongs_to};
-use crate::decide::{LAST_CALL, due, is_left, is_over, last_look};
+use crate::decide::{LAST_CALL, due, is_left, is_over, waits_until};
 use crate::facts::{Owner, PodFact};
 use crate::journal::Journal;
 use crate::observed::{Looking, Observed, Verdict};
@@ -73,8 +73,10 @@ pub(crate) async fn observe(
         .then(|| judge::probed(test, ctx, now))
         .flatten();
     let lost_nodes = match &journal {
-        Ok(journal) => lost_nodes(journal, &pods, &departed, ctx).await,
-        Err(_) => HashSet::new(),
+        Ok(journal) if status.phase < Phase::CleaningUp => {
+            lost_nodes(journal, &pods, &departed, ctx).await
+        }
+        _ => HashSet::new(),
     };
     let leader = match &plan {
         Ok(plan) => leader(test, &status, plan, ctx, now).await,
@@ -137,14 +139,14 @@ async fn look_again(
     Ok(())
 }
 
-/// How long answers are waited for that tell what is left of a soak. Towards its deadline what does not answer is not known.
+/// How long answers are waited for that tell what is left of a soak. What does not answer before its deadline is not known.
 struct Patience(Option<Instant>);
 
 impl Patience {
     fn of(test: &SoakTest, now: Timestamp) -> Self {
         let status = test.status.as_ref();
         let cleans_up = status.is_some_and(|status| status.phase == Phase::CleaningUp);
-        let last = last_look(test).filter(|_| cleans_up);
+        let last = waits_until(test).filter(|_| cleans_up);
         Self(last.map(|last| {
             let left = Duration::try_from(last.duration_since(now)).unwrap_or_default();
             Instant::now() + left.max(LOOKED_WITHIN)

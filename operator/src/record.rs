@@ -14,6 +14,7 @@ use soak_api::{EVIDENCE_KEY, Evidence, JournalStatus, Phase, SOAK_TEST, SoakTest
 
 use crate::aside::aside;
 use crate::context::{Context, Error, belongs_to};
+use crate::decide::is_over;
 use crate::decision::{Announcement, Decision, Effect};
 use crate::journal::{self, Journal, JournalError};
 
@@ -63,7 +64,8 @@ pub(crate) async fn record(
         ..
     } = decision;
     // Judging reads the whole journal, and so does whoever comes after the end.
-    let closes = status.phase >= Phase::Judging && !status.journal.tail.is_empty();
+    let closes =
+        status.phase >= Phase::Judging && !is_over(test) && !status.journal.tail.is_empty();
     let longer = if journal.is_empty() && !closes {
         None
     } else {
@@ -175,6 +177,11 @@ async fn append(
                 // Fewer entries than the status counts: whoever reads it knows that it is torn.
                 longer.tail.clone_from(&status.journal.tail);
             }
+            Ok(longer)
+        }
+        // The outcome is set, and what the tail has is not lost: the end does not wait for it.
+        Err(error) if status.phase > Phase::Judging && longer.tail.len() <= MOST_TAIL_BYTES => {
+            tracing::warn!(soaktest = test.name_any(), %error, "the journal's last entries stay in the status");
             Ok(longer)
         }
         other => other,

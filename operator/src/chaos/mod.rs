@@ -167,8 +167,8 @@ pub(crate) fn cuts_off(test: &SoakTest) -> bool {
     events.any(|event| event.network_partition.is_some())
 }
 
-/// Whether the component's Deployment has as many pods as an event has given it, the last that changed it or one before. Where
-/// the plan is not known any event may have.
+/// Whether the component's Deployment has as many pods as an event has given it: the last that changed it, or one before if that
+/// one scales nothing. Where the plan is not known any event may have.
 pub(crate) fn is_as_scaled(
     test: &SoakTest,
     plan: Option<&Plan>,
@@ -181,14 +181,20 @@ pub(crate) fn is_as_scaled(
     let Some(plan) = plan else {
         return true;
     };
-    let mut until = plan.events().iter().take(last + 1);
-    until.any(|planned| {
-        let of_it = plan
-            .kind(planned)
-            .is_some_and(|kind| kind.component() == component);
-        let deed = deed(test, plan, planned).filter(|_| of_it);
-        matches!(deed, Some(Deed::Scale { replicas, .. }) if replicas == owner.replicas)
-    })
+    let given = |planned: &PlannedEvent| {
+        let kind = plan.kind(planned)?;
+        match deed(test, plan, planned)? {
+            Deed::Scale { replicas, .. } if kind.component() == component => Some(replicas),
+            _ => None,
+        }
+    };
+    match plan.events().get(last).and_then(given) {
+        Some(replicas) => replicas == owner.replicas,
+        None => {
+            let mut before = plan.events().iter().take(last).filter_map(given);
+            before.any(|replicas| replicas == owner.replicas)
+        }
+    }
 }
 
 /// The components that events of the soak scale.

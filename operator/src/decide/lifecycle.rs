@@ -46,7 +46,8 @@ pub(super) fn step(draft: &mut Draft<'_>) {
         Phase::Soaking => soak(draft),
         Phase::Settling => settle(draft),
         Phase::Judging => judged(draft),
-        Phase::CleaningUp | Phase::Completed => clean_up(draft),
+        Phase::CleaningUp => clean_up(draft),
+        Phase::Completed => goes_on_cleaning_up(draft),
     }
 }
 
@@ -372,15 +373,12 @@ fn clean_up(draft: &mut Draft<'_>) {
     if left.is_empty() {
         conditions::cleaned_up(draft);
         complete(draft);
-        if cuts_off(draft.test) {
-            // What is done long after it was asked for is done by then.
-            draft.look_at(draft.now + CLEANS_EVERY);
-        }
+        looks_once_more(draft);
         return;
     }
     draft.decision.effect = effect;
     let still_there = still_there(&left);
-    let last = last_look(draft.test);
+    let last = waits_until(draft.test);
     if last.is_some_and(|last| draft.now >= last) {
         conditions::remains(draft, &still_there);
         complete(draft);
@@ -409,23 +407,33 @@ fn complete(draft: &mut Draft<'_>) {
     draft.announce(outcome != Some(SoakOutcome::Passed), "Completed", message);
 }
 
-/// The soak is over: what is left of it is removed until nothing is, and nothing else of what is written changes.
-pub(super) fn goes_on_cleaning_up(draft: &mut Draft<'_>) {
-    if draft.test.metadata.deletion_timestamp.is_some() {
-        return;
+/// A policy may cut a pod off long after it was asked for. A minute after the end it has done so, or it never will.
+fn looks_once_more(draft: &mut Draft<'_>) {
+    let completed = draft.decision.status.times.completed;
+    let once_more = completed.map(|completed| completed + CLEANS_EVERY);
+    if let Some(at) = once_more.filter(|at| *at > draft.now && cuts_off(draft.test)) {
+        draft.look_at(at);
     }
+}
+
+/// The soak is over: what is left of it is removed until nothing is, and nothing else of what is written changes.
+fn goes_on_cleaning_up(draft: &mut Draft<'_>) {
     let (effect, left) = to_clean_up(draft);
     if conditions::is_left(draft.test) {
         if left.is_empty() {
             conditions::cleaned_up(draft);
             draft.announce(false, "CleanedUp", "nothing of the soak is left");
+            looks_once_more(draft);
             return;
         }
         draft.decision.effect = effect;
     } else {
         // All was as it is to be: what may be otherwise is no news, and what surely is can only have been done late.
         match cut_off(draft) {
-            Ok(events) if events.is_empty() => return,
+            Ok(events) if events.is_empty() => {
+                looks_once_more(draft);
+                return;
+            }
             Ok(events) => {
                 conditions::remains(draft, &still_there(&events));
                 draft.decision.effect = effect;
@@ -459,10 +467,15 @@ pub(crate) fn is_over(test: &SoakTest) -> bool {
     status.is_some_and(|status| status.phase == Phase::Completed)
 }
 
-/// When nobody waits for the clean-up any more.
-pub(crate) fn last_look(test: &SoakTest) -> Option<Timestamp> {
-    let deadline = test.status.as_ref()?.deadline_at?;
-    Some(deadline - CLOSING)
+/// Until when what changes the cluster is waited for, so that the soak goes on to its end in time; `None` where that is past.
+pub(crate) fn waits_until(test: &SoakTest) -> Option<Timestamp> {
+    let status = test.status.as_ref()?;
+    let deadline = status.deadline_at?;
+    match status.phase {
+        Phase::Completed => None,
+        Phase::CleaningUp => Some(deadline - CLOSING),
+        _ => Some(deadline - LAST_CALL),
+    }
 }
 
 /// What cleans up after the soak, and what there is still to be cleaned up.

@@ -22,7 +22,7 @@ pub(crate) use aftermath::{resolve, undone};
 pub(crate) use chaos::due;
 pub(crate) use conditions::is_left;
 pub(crate) use draft::{LAST_CALL, heartbeat};
-pub(crate) use lifecycle::{CLEANS_EVERY, is_over, is_to_be_scaled_back, last_look};
+pub(crate) use lifecycle::{CLEANS_EVERY, is_over, is_to_be_scaled_back, waits_until};
 
 use self::draft::Draft;
 use crate::decision::{Decision, Effect};
@@ -46,16 +46,15 @@ pub(crate) fn decide(test: &SoakTest, observed: &Observed, now: Timestamp) -> De
             ..Decision::default()
         },
     };
-    if is_over(test) {
-        lifecycle::goes_on_cleaning_up(&mut draft);
-        return draft.decision;
-    }
     if let Some((effect, again)) = chaos::on_the_tick(&draft) {
         draft.decision.effect = effect;
         draft.look_at(again);
         return draft.decision;
     }
     lifecycle::step(&mut draft);
+    if is_over(test) {
+        return draft.decision;
+    }
     health::tell_what_is_foregone(&mut draft);
     conditions::update(&mut draft);
     finish(draft)

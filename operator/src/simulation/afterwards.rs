@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use soak_api::{Phase, SoakTest, SoakTestStatus};
+use tokio::task::JoinHandle;
 
 use super::at_the_end::is_cleaned_up;
 use super::cluster::{Model, NAME, NAMESPACE};
@@ -23,8 +24,8 @@ fn short() -> Value {
     test
 }
 
-/// The cluster and the soak, whose operator goes on.
-struct Over(Arc<Model>);
+/// The cluster and the soak, whose operators go on.
+struct Over(Arc<Model>, Vec<JoinHandle<()>>);
 
 impl Over {
     /// As the soak is Completed.
@@ -32,11 +33,17 @@ impl Over {
         let began = Timestamp::from_second(1_800_000_000).expect("in range");
         let model = Arc::new(Model::new(1, faults, Clock::set_to(began)));
         model.state().user_writes(|test| *test = script, began);
-        drop(begin(&model, 1));
-        let over = Self(model);
+        let tasks = begin(&model, 1);
+        let over = Self(model, tasks);
         over.reaches(|test| status(test).phase == Phase::Completed)
             .await;
         over
+    }
+
+    /// Other processes take the place of those that have seen the end.
+    fn fails_over(&mut self) {
+        self.1.drain(..).for_each(|task| task.abort());
+        self.1 = begin(&self.0, 1);
     }
 
     fn test(&self) -> Arc<SoakTest> {
@@ -121,27 +128,69 @@ fn with_partitions() -> Value {
     test
 }
 
-/// As where the request was given up for lost, and was done all the same.
+/// Cuts a pod off as an event does whose request was given up for lost, and was done all the same.
+fn cut_off_late(over: &Over) -> String {
+    let uid = &over.test().metadata.uid;
+    let owner = json!([{"apiVersion": "soak-operator.io/v1alpha1", "kind": "SoakTest", "name": NAME, "uid": uid, "controller": true}]);
+    let labels = json!({soak_api::SOAK_TEST: NAME, soak_api::EVENT: "0"});
+    let name = format!("{NAME}-partition-0");
+    let metadata = json!({"name": name, "namespace": NAMESPACE, "uid": "late", "labels": labels, "ownerReferences": owner});
+    let policy = json!({"metadata": metadata, "spec": {"podSelector": {}}});
+    over.put("networkpolicies", &name, policy);
+    name
+}
+
 #[test]
 fn a_pod_that_is_cut_off_after_the_end_is_connected_again() {
     repeatably(async {
         let over = Over::of(with_partitions(), Faults::default()).await;
         assert!(is_cleaned_up(&over.test()));
-        let uid = &over.test().metadata.uid;
-        let owner = json!([{"apiVersion": "soak-operator.io/v1alpha1", "kind": "SoakTest", "name": NAME, "uid": uid, "controller": true}]);
-        let labels = json!({soak_api::SOAK_TEST: NAME, soak_api::EVENT: "0"});
-        let name = format!("{NAME}-partition-0");
-        let metadata = json!({"name": name, "namespace": NAMESPACE, "uid": "late", "labels": labels, "ownerReferences": owner});
-        over.put(
-            "networkpolicies",
-            &name,
-            json!({"metadata": metadata, "spec": {"podSelector": {}}}),
-        );
+        let policy = cut_off_late(&over);
         pass(Duration::from_secs(70)).await;
-        assert_eq!(over.object("networkpolicies", &name), None);
-        pass(Duration::from_secs(70)).await;
+        assert_eq!(over.object("networkpolicies", &policy), None);
+        pass(Duration::from_secs(130)).await;
         assert!(is_cleaned_up(&over.test()));
+
+        let passes = over.reconciles();
+        pass(Duration::from_secs(600)).await;
+        assert_eq!(over.reconciles(), passes, "nobody looks any more");
     });
+}
+
+#[test]
+fn a_pod_that_is_cut_off_after_another_operator_has_looked_is_connected_again() {
+    repeatably(async {
+        let mut over = Over::of(with_partitions(), Faults::default()).await;
+        over.fails_over();
+        let passes = over.reconciles();
+        while over.reconciles() < passes + 2 {
+            pass(Duration::from_secs(1)).await;
+        }
+        let policy = cut_off_late(&over);
+        pass(Duration::from_secs(130)).await;
+        assert_eq!(over.object("networkpolicies", &policy), None);
+    });
+}
+
+/// Its workload is deleted, and a pod is cut off, where no deletion is answered.
+#[test]
+fn a_soak_that_cannot_undo_or_remove_anything_is_over_by_its_deadline() {
+    for seconds in 70..110 {
+        repeatably(async {
+            let mut test = with_partitions();
+            test["spec"]["deadline"] = json!(format!("{seconds}s"));
+            let faults = Faults {
+                unanswered: true,
+                ..Faults::default()
+            };
+            let over = Over::of(test, faults).await;
+            let status = status(&over.test());
+            assert!(!is_cleaned_up(&over.test()));
+            assert!(status.times.completed <= status.deadline_at);
+            let broken = over.0.state().promises.broken.clone();
+            assert_eq!(broken, Vec::<String>::new(), "{}", over.0.state().history);
+        });
+    }
 }
 
 /// A soak that is over and that could not scale its workers back.

@@ -254,6 +254,12 @@ impl State {
     fn fate(&mut self, method: &Method, path: &Path, now: Timestamp) -> Fate {
         let faults = self.faults;
         let busy = now.as_second() % 2 == 0;
+        if faults.unanswered && *method == Method::DELETE && path.resource != "pods" {
+            return Fate::Hangs {
+                done: false,
+                after: Duration::ZERO,
+            };
+        }
         if faults.undeletable && *method == Method::DELETE && path.is_of_workload() {
             let after = Duration::from_millis(self.later.between(0, 1_500));
             return Fate::Refused { busy, after };

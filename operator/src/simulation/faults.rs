@@ -149,6 +149,8 @@ pub(super) struct Faults {
     /// Nothing of the workload can be deleted until the soak is over, not even where nothing else goes wrong any more; what is
     /// refused takes up to a second and a half.
     pub(super) undeletable: bool,
+    /// No deletion but a pod's is answered until the soak is over, and none is done, not even where nothing else goes wrong.
+    pub(super) unanswered: bool,
     /// What never comes right.
     pub(super) ends: Option<End>,
 }
@@ -160,6 +162,7 @@ impl Faults {
         let mut later = Dice::new(seed, 4);
         let (replaced, unwritten) = (later.trouble(300, 30), later.trouble(300, 15));
         let (alone, undeletable) = (later.chance(200), later.chance(100));
+        let unanswered = later.chance(50);
         let mut trouble = |runs, most| dice.trouble(runs, most);
         Self {
             refused: trouble(400, 60),
@@ -183,6 +186,7 @@ impl Faults {
             meddles: 300,
             stuck: trouble(100, 1) > 0,
             undeletable,
+            unanswered,
             ends: match dice.between(0, 19) {
                 0 => Some(End::Blind),
                 1 => Some(End::NeverReady),

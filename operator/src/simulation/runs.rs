@@ -348,7 +348,8 @@ async fn follow(model: &Model, began: Timestamp, dice: &mut Dice) -> bool {
         }
         let completed = status.is_some_and(|status| status.phase == Phase::Completed);
         if completed {
-            model.state().faults.undeletable = false;
+            let faults = &mut model.state().faults;
+            (faults.undeletable, faults.unanswered) = (false, false);
         }
         if completed && is_cleaned_up(&test) || overdue(deadline) {
             return deleted;
@@ -655,6 +656,7 @@ fn what_has_broken_a_promise_once_keeps_it() {
     let as_drawn = |faults: Faults| faults;
     let where_all_is_deleted = |faults| Faults {
         undeletable: false,
+        unanswered: false,
         ..faults
     };
     let with_two_that_write = |faults| Faults {
