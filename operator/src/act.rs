@@ -78,7 +78,7 @@ pub(crate) async fn act(persisted: Persisted<Effect>, ctx: &Context) -> Result<D
             again,
         } => inject(&test, intent, deed, version, again, ctx).await,
         Effect::Drain => Ok(drain(&test, ctx).await),
-        Effect::Undo(all) => undo(&test, &all, ctx).await,
+        Effect::Undo(all) => Box::pin(undo(&test, &all, ctx)).await,
         Effect::Restore => cleaned(&test, restore(&test, ctx), ctx).await,
         Effect::Remove => cleaned(&test, remove(&test, ctx), ctx).await,
     }
@@ -396,8 +396,12 @@ async fn restore(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
 
 async fn scale_back(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
     let components: BTreeSet<_> = chaos::scaled(test).collect();
-    let components = components.into_iter();
-    each(components.map(|component| effects::scale_back(test, component, ctx))).await
+    each(
+        components
+            .into_iter()
+            .map(|component| effects::scale_back(test, component, ctx)),
+    )
+    .await
 }
 
 /// Takes away what is left of events that cut pods off.
@@ -408,12 +412,8 @@ async fn reconnect_all(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
     let events = within(effects::cut_off(test, ctx)).await;
     let events = events.ok_or(Error::Unanswered)?;
     let events = events.map_err(Error::kube("look for network policies"))?;
-    each(
-        events
-            .into_iter()
-            .map(|index| effects::reconnect(test, index, ctx)),
-    )
-    .await
+    let events = events.into_iter();
+    each(events.map(|index| effects::reconnect(test, index, ctx))).await
 }
 
 /// Whether a disruption budget keeps the pod; the API server answers with the same code when it has too much to do.
@@ -538,27 +538,18 @@ async fn remove(test: &SoakTest, ctx: &Context) -> Result<(), Error> {
     let deployments: Api<Deployment> = ctx.api(test);
     let services: Api<Service> = ctx.api(test);
     let last = DeleteParams::foreground();
-    let its = workload::deployments(test, &ctx.images);
-    let its_deployments: Vec<_> = its.iter().map(ResourceExt::name_any).collect();
-    let its_services: Vec<_> = workload::services(test)
-        .iter()
-        .map(ResourceExt::name_any)
-        .collect();
-    let (deployments, services, policies) = join3(
-        each(
-            its_deployments
-                .iter()
-                .map(|name| remove_owned(test, &deployments, name, &last, ctx)),
-        ),
-        each(
-            its_services
-                .iter()
-                .map(|name| remove_owned(test, &services, name, &last, ctx)),
-        ),
-        reconnect_all(test, ctx),
-    )
-    .await;
-    let removed = deployments.and(services).and(policies);
+    let deploys = workload::deployments(test, &ctx.images);
+    let serves = workload::services(test);
+    let deploys = deploys.iter().map(async |one| {
+        let name = one.name_any();
+        remove_owned(test, &deployments, &name, &last, ctx).await
+    });
+    let serves = serves.iter().map(async |one| {
+        let name = one.name_any();
+        remove_owned(test, &services, &name, &last, ctx).await
+    });
+    let removed = join3(each(deploys), each(serves), reconnect_all(test, ctx)).await;
+    let removed = removed.0.and(removed.1).and(removed.2);
     if removed.is_err() {
         // What stays for now is as it was planned.
         scale_back(test, ctx).await?;

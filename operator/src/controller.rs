@@ -86,7 +86,7 @@ pub(crate) async fn reconcile(
 }
 
 /// How long it is until the instant that the decision of `now` has named, whatever the pass took; and where it took longer than
-/// that, a moment in which what does not come through can recover, beyond nothing that is due.
+/// that, a moment in which what does not come through can recover, but not beyond what is due.
 fn pause(written: &SoakTest, now: Timestamp, again: Duration, ctx: &Context) -> Duration {
     let status = written.status.as_ref();
     let intent = status.and_then(|status| status.chaos.pending.as_ref());

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::chaos::{self, Deed};
 use crate::context::{Context, Error, belongs_to};
-use crate::decide::{LAST_CALL, due, is_left, is_over, waits_until};
+use crate::decide::{LAST_CALL, due, is_left, is_over, keeps, waits_until};
 use crate::facts::{Owner, PodFact};
 use crate::journal::Journal;
 use crate::observed::{Looking, Observed, Verdict};
@@ -225,15 +225,16 @@ async fn leader(
     Some(answer.unwrap_or_else(|_| Err("no answer in time".to_owned())))
 }
 
-/// The objects of the workload that are not gone, where that matters. They are deleted in the foreground, so that while a Deployment's pods
-/// live it is there itself. One that cannot be read is not known to be gone.
+/// The objects of a workload that is removed and that are not gone. They are deleted in the foreground, so that while a
+/// Deployment's pods live it is there itself. One that cannot be read is not known to be gone.
 async fn remaining(
     test: &SoakTest,
     status: &SoakTestStatus,
     patience: &Patience,
     ctx: &Context,
 ) -> Vec<String> {
-    if status.phase != Phase::CleaningUp && !is_left(test) {
+    let matters = status.phase == Phase::CleaningUp || is_left(test);
+    if !matters || keeps(test) {
         return Vec::new();
     }
     let deployments: Api<Deployment> = ctx.api(test);

@@ -188,13 +188,11 @@ pub(crate) fn is_as_scaled(
             _ => None,
         }
     };
-    match plan.events().get(last).and_then(given) {
-        Some(replicas) => replicas == owner.replicas,
-        None => {
-            let mut before = plan.events().iter().take(last).filter_map(given);
-            before.any(|replicas| replicas == owner.replicas)
-        }
+    if let Some(replicas) = plan.events().get(last).and_then(given) {
+        return replicas == owner.replicas;
     }
+    let mut before = plan.events().iter().take(last).filter_map(given);
+    before.any(|replicas| replicas == owner.replicas)
 }
 
 /// The components that events of the soak scale.

@@ -478,16 +478,21 @@ pub(crate) fn waits_until(test: &SoakTest) -> Option<Timestamp> {
     }
 }
 
+/// Whether the workload stays, as it was planned.
+pub(crate) fn keeps(test: &SoakTest) -> bool {
+    let outcome = test.status.as_ref().and_then(|status| status.outcome);
+    match test.spec.cleanup.workload {
+        _ if !workload::is_own(&test.spec.workload) => true,
+        WorkloadCleanup::Keep => true,
+        WorkloadCleanup::KeepOnFailure => outcome != Some(SoakOutcome::Passed),
+        WorkloadCleanup::Delete => false,
+    }
+}
+
 /// What cleans up after the soak, and what there is still to be cleaned up.
 fn to_clean_up(draft: &Draft<'_>) -> (Effect, Vec<String>) {
-    let keep = match draft.test.spec.cleanup.workload {
-        _ if !workload::is_own(&draft.test.spec.workload) => true,
-        WorkloadCleanup::Keep => true,
-        WorkloadCleanup::KeepOnFailure => draft.before.outcome != Some(SoakOutcome::Passed),
-        WorkloadCleanup::Delete => false,
-    };
     let cut_off = cut_off(draft).unwrap_or_else(|unknown| vec![unknown]);
-    if keep {
+    if keeps(draft.test) {
         let left = perhaps_scaled(draft).into_iter().chain(cut_off).collect();
         return (Effect::Restore, left);
     }

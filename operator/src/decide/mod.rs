@@ -22,7 +22,7 @@ pub(crate) use aftermath::{resolve, undone};
 pub(crate) use chaos::due;
 pub(crate) use conditions::is_left;
 pub(crate) use draft::{LAST_CALL, heartbeat};
-pub(crate) use lifecycle::{CLEANS_EVERY, is_over, is_to_be_scaled_back, waits_until};
+pub(crate) use lifecycle::{CLEANS_EVERY, is_over, is_to_be_scaled_back, keeps, waits_until};
 
 use self::draft::Draft;
 use crate::decision::{Decision, Effect};
