@@ -1,5 +1,6 @@
 //! The story of one SoakTest, told again whenever something happens: observe, decide, record, act.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,9 +48,10 @@ pub(crate) async fn reconcile(
     let test = ctx.latest(&test);
     if is_over(&test) {
         ctx.shows(&test);
+        let now = ctx.now();
         match looks_next(&test, ctx) {
             None => return Ok(None),
-            Some(next) if next > ctx.now() => return Ok(Some(left(next, ctx))),
+            Some(next) if next > now => return Ok(Some(left(next, now))),
             Some(_) => {}
         }
     }
@@ -81,22 +83,29 @@ pub(crate) async fn reconcile(
             Ok(Some(AT_ONCE))
         }
         None if again.is_zero() => Ok(None),
-        None => Ok(Some(pause(&written, now, again, ctx))),
+        None => {
+            let status = written.status.as_ref();
+            let intent = status.and_then(|status| status.chaos.pending.as_ref());
+            let due = [
+                intent.map(|intent| intent.planned_at),
+                waits_until(&written),
+            ];
+            Ok(Some(pause(now..ctx.now(), again, due)))
+        }
     }
 }
 
-/// How long it is until the instant that the decision of `now` has named, whatever the pass took; and where it took longer than
-/// that, a moment in which what does not come through can recover, but not beyond what is due.
-fn pause(written: &SoakTest, now: Timestamp, again: Duration, ctx: &Context) -> Duration {
-    let status = written.status.as_ref();
-    let intent = status.and_then(|status| status.chaos.pending.as_ref());
-    let due = intent.map(|intent| intent.planned_at);
-    let due = due.into_iter().chain(waits_until(written));
-    let due = due.filter(|at| *at > ctx.now()).map(|at| left(at, ctx));
+/// How long it is from the end of a pass until the instant that its decision has named, whatever the pass took; and where it took
+/// longer than that, a moment in which what does not come through can recover. Nothing that is due is later for it, not even what
+/// has become due meanwhile.
+fn pause(pass: Range<Timestamp>, again: Duration, due: [Option<Timestamp>; 2]) -> Duration {
+    let left = |until: Timestamp| left(until, pass.end);
     let next = SignedDuration::try_from(again).ok();
-    let next = next.and_then(|again| now.checked_add(again).ok());
-    let next = next.map_or(again, |next| left(next, ctx));
-    due.fold(next.max(again.min(BREATH)), Duration::min)
+    let next = next.and_then(|again| pass.start.checked_add(again).ok());
+    let next = next.map_or(again, left).max(again.min(BREATH));
+    let due = due.into_iter().flatten();
+    let due = due.filter(|due| *due > pass.start).map(left);
+    due.fold(next, Duration::min)
 }
 
 /// Remembers that it was looked for what is left of a soak, if it is over.
@@ -117,10 +126,9 @@ fn looks_next(test: &SoakTest, ctx: &Context) -> Option<Timestamp> {
     }
 }
 
-/// How long it is until then: writing has taken its share.
-fn left(until: Timestamp, ctx: &Context) -> Duration {
-    let left = until.duration_since(ctx.now());
-    let left = Duration::try_from(left).unwrap_or_default();
+/// How long it is until then, and never nothing.
+fn left(until: Timestamp, now: Timestamp) -> Duration {
+    let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
     left.max(Duration::from_millis(1))
 }
 
@@ -341,5 +349,37 @@ mod tests {
             (2, "second", "16"),
         ];
         assert_eq!(reconciled(&seen), ["10", "13", "15"]);
+    }
+
+    const START: Timestamp = Timestamp::UNIX_EPOCH;
+
+    /// The pause in milliseconds after a pass of so many, whose decision wants to look again after so many, where something is
+    /// due so many after its beginning.
+    fn paused(pass: i64, again: u64, due: Option<i64>) -> u128 {
+        let after = |millis| START + SignedDuration::from_millis(millis);
+        let again = Duration::from_millis(again);
+        pause(START..after(pass), again, [due.map(after), None]).as_millis()
+    }
+
+    #[test]
+    fn a_pass_is_followed_at_the_instant_that_it_has_named_however_long_it_took() {
+        assert_eq!(paused(0, 5_000, None), 5_000);
+        assert_eq!(paused(3_000, 5_000, None), 2_000);
+        assert_eq!(paused(3_000, 1, None), 1);
+    }
+
+    #[test]
+    fn what_took_longer_than_its_pause_is_tried_again_after_a_moment() {
+        assert_eq!(paused(60_000, 5_000, None), 1_000);
+        assert_eq!(paused(4_500, 5_000, None), 1_000);
+        assert_eq!(paused(60_000, 200, None), 200);
+    }
+
+    #[test]
+    fn nothing_that_is_due_waits_for_a_pause() {
+        assert_eq!(paused(0, 5_000, Some(2_000)), 2_000);
+        assert_eq!(paused(4_500, 5_000, Some(4_600)), 100);
+        assert_eq!(paused(2_001, 2_000, Some(2_000)), 1, "due meanwhile");
+        assert_eq!(paused(60_000, 5_000, Some(0)), 1_000, "it was due before");
     }
 }

@@ -394,7 +394,7 @@ fn clean_up(draft: &mut Draft<'_>) {
         conditions::remains(draft, &still_there);
     }
     draft.look_at(draft.now + RETRY);
-    if let Some(last) = last.filter(|_| !Mutant::WaitsForTheCleanUp.is_on()) {
+    if let Some(last) = last {
         draft.look_at(last);
     }
 }
@@ -473,6 +473,7 @@ pub(crate) fn waits_until(test: &SoakTest) -> Option<Timestamp> {
     let deadline = status.deadline_at?;
     match status.phase {
         Phase::Completed => None,
+        Phase::CleaningUp if Mutant::WaitsForTheCleanUp.is_on() => None,
         Phase::CleaningUp => Some(deadline - CLOSING),
         _ => Some(deadline - LAST_CALL),
     }
